@@ -1,0 +1,1 @@
+"""What a claim is: the canonical event table, its readers, and the simulator."""

@@ -1,0 +1,1 @@
+"""Code systems: normalise, validate, group into categories, describe."""

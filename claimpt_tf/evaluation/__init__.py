@@ -1,0 +1,1 @@
+"""Metrics with intervals, baselines on counts, and the report."""

@@ -1,0 +1,1 @@
+"""Backbones, heads and presets; model code knows only tensors."""

@@ -1,0 +1,1 @@
+"""Export, the loaders that prove it, the local server and its client."""

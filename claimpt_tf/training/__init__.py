@@ -1,0 +1,1 @@
+"""Input pipeline, objectives, pre-training and fine-tuning."""

@@ -1,0 +1,1 @@
+"""Events to visits, visits to one timeline a patient, timelines to records."""

@@ -1,0 +1,1 @@
+"""TFX components: thin specs and executors around claimpt_tf."""

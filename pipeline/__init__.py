@@ -1,0 +1,1 @@
+"""The TFX pipeline and its runners; no logic of its own."""

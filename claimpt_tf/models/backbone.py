@@ -1,0 +1,119 @@
+"""The network that everybody's claims pre-train: visits and dates in, states out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import keras_hub
+from keras import ops
+
+from claimpt_tf.models.index_token import IndexToken
+from claimpt_tf.models.temporal_block import TemporalBlock
+from claimpt_tf.models.token_order import AskedTokens, KnownBy
+from claimpt_tf.models.visit_embedding import VisitEmbedding
+
+VISIT_INPUTS = {
+    "visit_type": "int32",
+    "visit_day": "int32",
+    "visit_length": "int32",
+    "log_cost": "float32",
+}
+
+
+@keras.saving.register_keras_serializable("claimpt_tf")
+class ClaimBackbone(keras_hub.models.Backbone):
+    """A causal transformer over visits that answers for any date.
+
+    Takes the dict of `claimpt_tf.training.inputs`: `code_ids`, `stem_ids` int32
+    [B, V, C]; `visit_type`, `visit_day`, `visit_length` int32 and `log_cost` float32
+    [B, V]; `sex`, `birth_day` int32 [B]; `query_day` int32 [B, Q]. Returns the
+    patient's state on each asked date, float [B, Q, width]. A visit is read only by
+    dates and visits not before its last day.
+
+    Args:
+      codes: Size of the code vocabulary, special ids included.
+      stems: Size of the stem vocabulary, special ids included.
+      width: Width of visit vectors and states.
+      layers: Number of blocks.
+      heads: Attention heads a block.
+      feed_forward: Hidden width of the blocks.
+      dropout: Rate in embeddings and blocks.
+
+    Example:
+      >>> backbone = ClaimBackbone(codes=50, stems=20, width=16, layers=1, heads=2)
+      >>> backbone.output_shape
+      (None, None, 16)
+    """
+
+    def __init__(
+        self,
+        codes: int,
+        stems: int,
+        width: int = 96,
+        layers: int = 2,
+        heads: int = 4,
+        feed_forward: int | None = None,
+        dropout: float = 0.1,
+        dtype: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        feed_forward = feed_forward or 2 * width
+        inputs = backbone_inputs()
+        embed = VisitEmbedding(
+            codes, stems, width, dropout=dropout, dtype=dtype, name="visit_embedding"
+        )
+        visits = embed(
+            inputs["code_ids"],
+            inputs["stem_ids"],
+            *(inputs[name] for name in VISIT_INPUTS),
+            birth_day=inputs["birth_day"],
+        )
+        known_day = inputs["visit_day"] + inputs["visit_length"]
+        padded = ops.equal(inputs["visit_type"], 0)
+        asked = inputs["query_day"]
+        dates = IndexToken(width, dtype=dtype, name="index_token")(
+            visits, known_day, padded, asked, inputs["sex"], inputs["birth_day"]
+        )
+        visible = KnownBy(name="known_by")(known_day, padded, asked)
+        tokens = ops.concatenate([visits, dates], axis=1)
+        days = ops.concatenate([known_day, asked], axis=1)
+        days = ops.cast(days - ops.expand_dims(inputs["birth_day"], 1), "float32")
+        for number in range(layers):
+            block = TemporalBlock(
+                width, heads, feed_forward, dropout, dtype=dtype, name=f"block_{number}"
+            )
+            tokens = block(tokens, days, visible)
+        states = AskedTokens(name="asked_tokens")(tokens, asked)
+        states = keras.layers.LayerNormalization(dtype=dtype, name="final_norm")(states)
+        super().__init__(inputs=inputs, outputs=states, dtype=dtype, **kwargs)
+        self.codes, self.stems, self.width = codes, stems, width
+        self.layer_count, self.heads = layers, heads
+        self.feed_forward, self.dropout = feed_forward, dropout
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that rebuild the backbone."""
+        return {
+            **super().get_config(),
+            "codes": self.codes,
+            "stems": self.stems,
+            "width": self.width,
+            "layers": self.layer_count,
+            "heads": self.heads,
+            "feed_forward": self.feed_forward,
+            "dropout": self.dropout,
+        }
+
+
+def backbone_inputs() -> dict[str, keras.KerasTensor]:
+    """Symbolic inputs of a backbone, by name."""
+    inputs = {
+        name: keras.Input((None, None), dtype="int32", name=name)
+        for name in ("code_ids", "stem_ids")
+    }
+    for name, dtype in VISIT_INPUTS.items():
+        inputs[name] = keras.Input((None,), dtype=dtype, name=name)
+    for name in ("sex", "birth_day"):
+        inputs[name] = keras.Input((), dtype="int32", name=name)
+    inputs["query_day"] = keras.Input((None,), dtype="int32", name="query_day")
+    return inputs

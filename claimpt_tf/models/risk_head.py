@@ -1,0 +1,50 @@
+"""The risk of a task's outcome after the index date."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("claimpt_tf")
+class RiskHead(keras.layers.Layer):
+    """A score from the state, and a calibrated logistic on [score, state].
+
+    `score` is trained with the network; `scale`, `shift` and `correction` are fitted
+    afterwards on frozen states with strong regularisation, so that a hundred labels
+    cannot undo what the score knows. Before that they are the identity.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.score = keras.layers.Dense(1, name="score")
+
+    def build(self, states_shape: Any) -> None:
+        """Makes the score and the identity calibration."""
+        self.score.build(states_shape)
+        width = states_shape[-1]
+        self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+        self.shift = self.add_weight(shape=(), initializer="zeros", name="shift")
+        self.correction = self.add_weight(
+            shape=(width,), initializer="zeros", name="correction"
+        )
+        self.built = True
+
+    def call(self, states: Any) -> Any:
+        """Scores.
+
+        Args:
+          states: float [B, Q, width].
+
+        Returns:
+          float [B, Q], logits.
+        """
+        score = self.score(states)[..., 0]
+        corrected = ops.einsum("bqd,d->bq", states, self.correction)
+        return self.scale * score + self.shift + corrected
+
+    def compute_output_shape(self, states_shape: Any) -> tuple:
+        """[B, Q]."""
+        return tuple(states_shape[:-1])

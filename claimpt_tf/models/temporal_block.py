@@ -1,0 +1,111 @@
+"""A pre-norm transformer block whose attention knows the days between tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from claimpt_tf.models.time import day_angles, rotary
+
+
+@keras.saving.register_keras_serializable("claimpt_tf")
+class TemporalBlock(keras.layers.Layer):
+    """Multi-head attention over continuous time, then a feed-forward network.
+
+    keras-hub's TransformerEncoder takes integer positions only; here queries and keys
+    are rotated by days (RoFormer) and each head learns how fast it forgets.
+
+    Args:
+      width: Width of tokens.
+      heads: Number of attention heads; `width / heads` must be even.
+      feed_forward: Width of the hidden layer.
+      dropout: Rate on both residual branches.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        feed_forward: int,
+        dropout: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if width % heads or (width // heads) % 2:
+            raise ValueError(f"width {width} must be an even multiple of heads {heads}")
+        self.width, self.heads = width, heads
+        self.feed_forward, self.dropout = feed_forward, dropout
+        self.attention_norm = keras.layers.LayerNormalization(name="attention_norm")
+        self.qkv = keras.layers.Dense(3 * width, use_bias=False, name="qkv")
+        self.output_projection = keras.layers.Dense(width, name="output_projection")
+        self.norm = keras.layers.LayerNormalization(name="norm")
+        self.expand = keras.layers.Dense(feed_forward, "gelu", name="expand")
+        self.contract = keras.layers.Dense(width, name="contract")
+        self.drop = keras.layers.Dropout(dropout, name="drop")
+
+    def build(self, input_shape: Any) -> None:
+        """Builds the parts; shapes are known from the arguments alone."""
+        tokens = (None, None, self.width)
+        for part in (self.attention_norm, self.qkv, self.norm, self.expand, self.drop):
+            part.build(tokens)
+        self.output_projection.build(tokens)
+        self.contract.build((None, None, self.feed_forward))
+        self.forgetting = self.add_weight(
+            shape=(self.heads,),
+            initializer=keras.initializers.RandomUniform(0.0, 1.0),
+            name="forgetting",
+        )
+        self.built = True
+
+    def call(
+        self, tokens: Any, days: Any, visible: Any, training: bool | None = None
+    ) -> Any:
+        """Attends.
+
+        Args:
+          tokens: float [B, T, width].
+          days: float32 [B, T], days since a reference of that person.
+          visible: bool [B, T, T], whether token i may read token j.
+          training: Whether dropout is on.
+
+        Returns:
+          float [B, T, width].
+        """
+        x = self.attention_norm(tokens)
+        x = self._attend(x, days, visible)
+        tokens = tokens + self.drop(x, training=training)
+        x = self.contract(self.expand(self.norm(tokens)))
+        return tokens + self.drop(x, training=training)
+
+    def _attend(self, x: Any, days: Any, visible: Any) -> Any:
+        batch, length = ops.shape(x)[0], ops.shape(x)[1]
+        size = self.width // self.heads
+        qkv = ops.reshape(self.qkv(x), (batch, length, 3 * self.heads, size))
+        query, key, value = ops.split(qkv, 3, axis=2)
+        angles = day_angles(days, size // 2)
+        query, key = rotary(query, angles), rotary(key, angles)
+        logits = ops.einsum("bihd,bjhd->bhij", query, key)
+        logits = ops.cast(logits, "float32") / size**0.5
+        between = ops.abs(days[:, :, None] - days[:, None, :])
+        rate = ops.cast(ops.softplus(self.forgetting), "float32")
+        logits -= rate[None, :, None, None] * ops.log1p(between / 30.0)[:, None]
+        logits = ops.where(visible[:, None], logits, -1e9)
+        weights = ops.cast(ops.softmax(logits, axis=-1), value.dtype)
+        mixed = ops.einsum("bhij,bjhd->bihd", weights, value)
+        return self.output_projection(ops.reshape(mixed, (batch, length, self.width)))
+
+    def compute_output_shape(self, tokens_shape: Any, *shapes: Any) -> tuple:
+        """Like the tokens."""
+        return tokens_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that rebuild the layer."""
+        return {
+            **super().get_config(),
+            "width": self.width,
+            "heads": self.heads,
+            "feed_forward": self.feed_forward,
+            "dropout": self.dropout,
+        }

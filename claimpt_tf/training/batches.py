@@ -1,0 +1,136 @@
+"""Streams of transformed patients to training batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from claimpt_tf.training.inputs import (
+    Limits,
+    Tensors,
+    as_of,
+    last_day,
+    random_dates,
+)
+
+READ_BATCH = 1024  # patients sorted by length together, so that padding stays small
+
+
+def by_length(source: tf.data.Dataset, batch_size: int, seed: int) -> tf.data.Dataset:
+    """Regroups read batches into training batches of patients of similar length.
+
+    Args:
+      source: Batches of ragged features with `visit_day`.
+      batch_size: Patients a batch.
+      seed: Order of the batches, another one each epoch.
+    """
+
+    def split(features: Tensors) -> tf.data.Dataset:
+        lengths = features["visit_day"].row_lengths()
+        order = tf.argsort(lengths)
+        order = tf.boolean_mask(order, tf.gather(lengths, order) > 0)
+        groups = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        return groups.map(
+            lambda rows: {k: tf.gather(v, rows) for k, v in features.items()}
+        )
+
+    return source.flat_map(split).shuffle(
+        max(READ_BATCH // batch_size, 1) * 4, seed=seed, reshuffle_each_iteration=True
+    )
+
+
+def dated_batches(
+    source: tf.data.Dataset,
+    *,
+    ahead: int,
+    dates: int,
+    batch_size: int,
+    limits: Limits,
+    seed: int,
+    fixed: bool = False,
+) -> tf.data.Dataset:
+    """Batches that predict from random dates of each patient's past.
+
+    Args:
+      source: Batches of transformed patients. Everything is observed up to
+        `index_day` where that is given, else up to the end of enrolment.
+      ahead: Days that should still be observed after a date.
+      dates: Dates a patient.
+      batch_size: Patients a batch.
+      limits: Cut of each timeline.
+      seed: Of order and dates; every epoch draws other dates.
+      fixed: The same order and dates every epoch, for validation.
+    """
+    if fixed:
+        batches = source.unbatch().batch(batch_size)
+        batches = batches.filter(_any_visit).map(_with_visits)
+    else:
+        batches = by_length(source, batch_size, seed)
+    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=not fixed)
+
+    def draw(features: Tensors, pair: Any) -> Tensors:
+        features = dict(features)
+        observed = features.pop("index_day", None)
+        if observed is None:
+            observed = last_day(features["enrolled_to"])
+        return random_dates(features, observed, ahead, dates, limits, pair)
+
+    return tf.data.Dataset.zip(batches, seeds.batch(2)).map(
+        draw, num_parallel_calls=2, deterministic=True
+    )
+
+
+def labelled_batches(
+    source: tf.data.Dataset, *, batch_size: int, limits: Limits
+) -> tf.data.Dataset:
+    """Batches of (inputs as of the index date, label [B, 1], patient ids [B]).
+
+    Args:
+      source: Batches of transformed labelled examples.
+      batch_size: Rows a batch.
+      limits: Cut of each timeline.
+    """
+
+    def prepare(features: Tensors) -> tuple[Tensors, Any, Any]:
+        inputs = as_of(features, features["index_day"], limits)
+        label = tf.cast(features["label"], tf.float32)[:, None]
+        inputs.pop("visit_outcome", None)
+        return inputs, label, features["patient_id"]
+
+    return source.unbatch().batch(batch_size).map(prepare, num_parallel_calls=2)
+
+
+def code_counts(
+    source: tf.data.Dataset, patients: int = 20_000
+) -> Iterator[dict[str, np.ndarray]]:
+    """Codes and visit types of the first training patients, as numpy, batchwise."""
+    seen = 0
+    for features in source:
+        seen += int(features["sex"].shape[0])
+        codes = features["code_ids"]
+        per_code = tf.repeat(
+            features["visit_type"].flat_values, codes.values.row_lengths()
+        )
+        yield {
+            "code_ids": codes.flat_values.numpy(),
+            "visit_type": per_code.numpy(),
+        }
+        if seen >= patients:
+            return
+
+
+def _any_visit(features: Tensors) -> Any:
+    return tf.reduce_any(features["visit_day"].row_lengths() > 0)
+
+
+def _with_visits(features: Tensors) -> Tensors:
+    keep = features["visit_day"].row_lengths() > 0
+    return {
+        name: tf.ragged.boolean_mask(value, keep)
+        if isinstance(value, tf.RaggedTensor)
+        else tf.boolean_mask(value, keep)
+        for name, value in features.items()
+    }

@@ -1,0 +1,157 @@
+"""Ragged visit sequences to the padded tensors that a backbone takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+Tensors = dict[str, Any]
+_PER_VISIT = ("visit_type", "visit_day", "visit_length", "log_cost")
+_OF_TASK = "visit_outcome"
+_PER_CODE = ("code_ids", "stem_ids")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of a timeline a batch keeps.
+
+    Attributes:
+      visits: Visits a patient; at scoring the latest ones, in pre-training any run.
+      codes: Codes a visit, the first ones.
+    """
+
+    visits: int = 64
+    codes: int = 16
+
+
+def as_of(transformed: Mapping[str, Any], index_day: Any, limits: Limits) -> Tensors:
+    """What was known on the index date, padded.
+
+    Args:
+      transformed: The output of `preprocessing_fn`, batch of B.
+      index_day: int64 [B]; visits that end later are dropped here, whatever the
+        record holds.
+      limits: The latest `limits.visits` visits are kept.
+
+    Returns:
+      The inputs of `ClaimBackbone`, `query_day` being [B, 1].
+    """
+    known = transformed["visit_day"] + transformed["visit_length"]
+    visits = _select(transformed, known <= index_day[:, None])
+    visits = {name: value[:, -limits.visits :] for name, value in visits.items()}
+    return {
+        **_dense(visits, limits),
+        **_person(transformed),
+        "query_day": tf.cast(index_day, tf.int32)[:, None],
+    }
+
+
+def random_dates(
+    transformed: Mapping[str, Any],
+    observed_to: Any,
+    ahead: int,
+    dates: int,
+    limits: Limits,
+    seed: Any,
+) -> Tensors:
+    """A random run of each timeline, and random dates within it to predict from.
+
+    Half of the dates are ends of visits, half are any day, so that the state is
+    learned both at a visit and between visits.
+
+    Args:
+      transformed: The output of `preprocessing_fn`, batch of B; `visit_outcome`
+        int64 [B, (V)] is carried along where it is given.
+      observed_to: int64 [B], last day whose visits would be seen.
+      ahead: Days that must still be observed after a date, as far as there are any.
+      dates: Dates a patient, Q.
+      limits: At most `limits.visits` consecutive visits are kept.
+      seed: int64 [2], stateless seed of this batch.
+
+    Returns:
+      The inputs of `ClaimBackbone` with `query_day` [B, Q], and `observed_to` int32
+      [B]: the last day before anything that was cut off.
+    """
+    starts = transformed["visit_day"]
+    count = starts.row_lengths()
+    batch = starts.nrows(out_type=tf.int32)
+    draws = tf.random.stateless_uniform([3, batch, dates], tf.cast(seed, tf.int32))
+    room = tf.maximum(count - limits.visits, 0)
+    first = _scale(draws[0, :, 0], room)
+    position = tf.ragged.range(count, row_splits_dtype=starts.row_splits.dtype)
+    run = tf.logical_and(
+        position >= first[:, None], position < first[:, None] + limits.visits
+    )
+    end = first + limits.visits
+    cut = end < count
+    following = tf.gather(
+        tf.concat([starts.flat_values, [0]], axis=0),
+        tf.where(cut, starts.row_starts() + end, tf.size(starts.flat_values, tf.int64)),
+    )
+    observed_to = tf.where(cut, following - 1, observed_to)
+
+    dense = _dense(_select(transformed, run), limits)
+    known = tf.cast(dense["visit_day"] + dense["visit_length"], tf.int64)
+    kept = tf.minimum(count, limits.visits)
+    earliest = known[:, 0]
+    latest = tf.maximum(observed_to - ahead, earliest)
+    anywhere = earliest[:, None] + _scale(draws[1], (latest - earliest)[:, None])
+    chosen = _scale(draws[2], tf.maximum(kept - 1, 0)[:, None])
+    at_visit = tf.minimum(tf.gather(known, chosen, batch_dims=1), latest[:, None])
+    half = tf.range(dates) % 2 == 0
+    return {
+        **dense,
+        **_person(transformed),
+        "query_day": tf.cast(tf.where(half[None], anywhere, at_visit), tf.int32),
+        "observed_to": tf.cast(observed_to, tf.int32),
+    }
+
+
+def last_day(enrolled_to: Any) -> Any:
+    """The last enrolled day of each patient.
+
+    Args:
+      enrolled_to: int64 ragged [B, (S)].
+
+    Returns:
+      int64 [B]; 0 where there is no span.
+    """
+    return tf.maximum(tf.reduce_max(enrolled_to, axis=1), 0)
+
+
+def _scale(uniform: Any, largest: Any) -> Any:
+    """Uniform [0, 1) to whole numbers 0..largest."""
+    largest = tf.cast(largest, tf.float32)
+    return tf.cast(tf.minimum(tf.floor(uniform * (largest + 1)), largest), tf.int64)
+
+
+def _select(transformed: Mapping[str, Any], keep: Any) -> Tensors:
+    names = [n for n in (*_PER_VISIT, *_PER_CODE, _OF_TASK) if n in transformed]
+    return {name: tf.ragged.boolean_mask(transformed[name], keep) for name in names}
+
+
+def _dense(visits: Mapping[str, Any], limits: Limits) -> Tensors:
+    """Padded visits; at least one column, so that empty timelines have a shape."""
+    width = tf.maximum(
+        tf.reduce_max(
+            tf.concat([visits["visit_day"].row_lengths(), [1]], axis=0), axis=0
+        ),
+        1,
+    )
+    dense = {}
+    for name in visits.keys() - set(_PER_CODE):
+        dtype = tf.float32 if name == "log_cost" else tf.int32
+        dense[name] = tf.cast(visits[name].to_tensor(shape=[None, width]), dtype)
+    for name in _PER_CODE:
+        codes = visits[name][:, :, : limits.codes]
+        codes = codes.to_tensor(shape=[None, width, None])
+        pad = tf.maximum(1 - tf.shape(codes)[2], 0)
+        dense[name] = tf.cast(tf.pad(codes, [[0, 0], [0, 0], [0, pad]]), tf.int32)
+    return dense
+
+
+def _person(transformed: Mapping[str, Any]) -> Tensors:
+    return {name: tf.cast(transformed[name], tf.int32) for name in ("sex", "birth_day")}

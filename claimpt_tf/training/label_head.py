@@ -1,0 +1,73 @@
+"""A strongly regularised logistic on [score, state]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+
+# The state enters shrunken, so that one penalty holds it far tighter than the score.
+STATE_SCALES = (0.0, 0.01, 0.03, 0.1, 0.3)
+SCORE_SCALE = 10.0
+
+
+@dataclass(frozen=True)
+class LabelHead:
+    """Coefficients on the raw score and the raw state.
+
+    Attributes:
+      scale: Of the score.
+      shift: Intercept.
+      correction: float64 [width], of the state.
+      state_scale: What cross-validation chose; 0 leaves the state out.
+    """
+
+    scale: float
+    shift: float
+    correction: np.ndarray
+    state_scale: float
+
+
+def fit_label_head(
+    score: np.ndarray, state: np.ndarray, label: np.ndarray, patient: np.ndarray
+) -> LabelHead:
+    """Fits on training rows only; the state's share is chosen by cross-validation.
+
+    Args:
+      score: float [N], the adapted network's logit.
+      state: float [N, width].
+      label: 0 or 1 [N], both present.
+      patient: [N], rows of a patient stay in one fold.
+
+    Returns:
+      The head, to be set in a `RiskHead`.
+    """
+    mean, spread = state.mean(0), state.std(0) + 1e-6
+    centre, width = score.mean(), score.std() + 1e-6
+    z_score = (score - centre) / width * SCORE_SCALE
+    z_state = (state - mean) / spread
+
+    def features(share: float) -> np.ndarray:
+        return np.column_stack([z_score, z_state * share])
+
+    share = min(STATE_SCALES, key=lambda s: _cross_entropy(features(s), label, patient))
+    model = LogisticRegression(max_iter=2000).fit(features(share), label)
+    scale = model.coef_[0, 0] * SCORE_SCALE / width
+    correction = model.coef_[0, 1:] * share / spread
+    shift = model.intercept_[0] - scale * centre - correction @ mean
+    return LabelHead(float(scale), float(shift), correction, share)
+
+
+def _cross_entropy(x: np.ndarray, label: np.ndarray, patient: np.ndarray) -> float:
+    """Out-of-fold log loss; infinite when a fold lacks a class."""
+    folds = min(5, len(np.unique(patient)))
+    total = 0.0
+    for train, test in GroupKFold(folds).split(x, label, patient):
+        if label[train].min() == label[train].max():
+            return 0.0 if not np.any(x[:, 1:]) else np.inf
+        model = LogisticRegression(max_iter=2000).fit(x[train], label[train])
+        chance = np.clip(model.predict_proba(x[test])[:, 1], 1e-7, 1 - 1e-7)
+        total -= np.sum(np.log(np.where(label[test] == 1, chance, 1 - chance)))
+    return total / len(label)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from claimpt_tf.training.choices import Limits
 from claimpt_tf.training.inputs import (
-    Limits,
     Tensors,
     as_of,
     last_day,

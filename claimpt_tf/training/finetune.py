@@ -3,63 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
-from pydantic import BaseModel, ConfigDict, Field
 
 from claimpt_tf.errors import TaskError
 from claimpt_tf.models.backbone import ClaimBackbone
 from claimpt_tf.models.risk_model import risk_model
 from claimpt_tf.training.adapter import Adapter
 from claimpt_tf.training.batches import dated_batches, labelled_batches
-from claimpt_tf.training.inputs import Limits
+from claimpt_tf.training.choices import FinetuneConfig, Limits
 from claimpt_tf.training.label_head import fit_label_head
 from claimpt_tf.training.layerwise import LayerwiseAdamW, discriminative_groups
 from claimpt_tf.training.pretrain import fit_callbacks, warmup_cosine
 
 CLASSIFIER_FILE = "classifier.keras"
 SCORE_BATCH = 256
-
-
-class FinetuneConfig(BaseModel):
-    """Choices of a fine-tuning run.
-
-    Attributes:
-      recipe: `adapt` trains on the outcome's windows in the cohort's past, then fits
-        a regularised head to the labels; `labels` trains all layers on the labels.
-      epochs: Passes over the training rows, at most.
-      batch_size: Rows a batch.
-      learning_rate: Peak rate of the head.
-      layer_decay: Factor of the rate from one layer to the one below.
-      weight_decay: Decoupled decay.
-      dates: Dates a row and epoch, in `adapt`.
-      max_visits: Latest visits that are read.
-      max_codes: Codes a visit.
-      patience: Epochs without a better validation loss before stopping.
-      seed: Of new weights, order and dates.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    recipe: Literal["adapt", "labels"] = "adapt"
-    epochs: int = Field(12, ge=1)
-    batch_size: int = Field(32, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    layer_decay: float = Field(0.7, gt=0, le=1)
-    weight_decay: float = Field(1e-2, ge=0)
-    dates: int = Field(8, ge=1)
-    max_visits: int = Field(64, ge=2)
-    max_codes: int = Field(16, ge=1)
-    patience: int = Field(3, ge=1)
-    seed: int = 7
-
-    @property
-    def limits(self) -> Limits:
-        """Cut of a timeline."""
-        return Limits(self.max_visits, self.max_codes)
 
 
 @dataclass(frozen=True)

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
+
+from claimpt_tf.training.choices import Limits
 
 Tensors = dict[str, Any]
 _PER_VISIT = ("visit_type", "visit_day", "visit_length", "log_cost")
 _OF_TASK = "visit_outcome"
 _PER_CODE = ("code_ids", "stem_ids")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much of a timeline a batch keeps.
-
-    Attributes:
-      visits: Visits a patient; at scoring the latest ones, in pre-training any run.
-      codes: Codes a visit, the first ones.
-    """
-
-    visits: int = 64
-    codes: int = 16
 
 
 def as_of(transformed: Mapping[str, Any], index_day: Any, limits: Limits) -> Tensors:
@@ -135,21 +123,16 @@ def _select(transformed: Mapping[str, Any], keep: Any) -> Tensors:
 
 def _dense(visits: Mapping[str, Any], limits: Limits) -> Tensors:
     """Padded visits; at least one column, so that empty timelines have a shape."""
-    width = tf.maximum(
-        tf.reduce_max(
-            tf.concat([visits["visit_day"].row_lengths(), [1]], axis=0), axis=0
-        ),
-        1,
-    )
     dense = {}
-    for name in visits.keys() - set(_PER_CODE):
+    for name, value in visits.items():
+        if name in _PER_CODE:
+            value = value[:, :, : limits.codes]
+        padded = value.to_tensor()
+        missing = tf.maximum(1 - tf.shape(padded)[1:], 0)
+        after = tf.concat([[0], missing], axis=0)
+        padded = tf.pad(padded, tf.stack([tf.zeros_like(after), after], axis=1))
         dtype = tf.float32 if name == "log_cost" else tf.int32
-        dense[name] = tf.cast(visits[name].to_tensor(shape=[None, width]), dtype)
-    for name in _PER_CODE:
-        codes = visits[name][:, :, : limits.codes]
-        codes = codes.to_tensor(shape=[None, width, None])
-        pad = tf.maximum(1 - tf.shape(codes)[2], 0)
-        dense[name] = tf.cast(tf.pad(codes, [[0, 0], [0, 0], [0, pad]]), tf.int32)
+        dense[name] = tf.cast(padded, dtype)
     return dense
 
 

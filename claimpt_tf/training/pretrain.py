@@ -8,12 +8,11 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from pydantic import BaseModel, ConfigDict, Field
 
 from claimpt_tf.errors import ArtifactError
 from claimpt_tf.models.presets import backbone
 from claimpt_tf.training.batches import code_counts, dated_batches
-from claimpt_tf.training.inputs import Limits
+from claimpt_tf.training.choices import PretrainConfig
 from claimpt_tf.training.pretrainer import HORIZONS, Pretrainer
 from claimpt_tf.training.progress import EpochLine
 from claimpt_tf.training.targets import Targets, choose_targets
@@ -21,41 +20,6 @@ from claimpt_tf.visits.ids import FIRST_CODE
 
 BACKBONE_FILE = "backbone.keras"
 TARGETS_FILE = "targets.json"
-
-
-class PretrainConfig(BaseModel):
-    """Choices of a pre-training run.
-
-    Attributes:
-      preset: Size of the backbone, a key of `claimpt_tf.models.presets.PRESETS`.
-      epochs: Passes over the training members, at most.
-      batch_size: Members a batch.
-      learning_rate: Peak rate, reached after one twentieth of the steps.
-      weight_decay: Decoupled decay.
-      dates: Random dates a member and epoch.
-      max_visits: Longest run of visits in a batch.
-      max_codes: Codes a visit.
-      patience: Epochs without a better validation loss before stopping.
-      seed: Of initial weights, order and dates.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    preset: str = "small"
-    epochs: int = Field(8, ge=1)
-    batch_size: int = Field(64, ge=1)
-    learning_rate: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(1e-2, ge=0)
-    dates: int = Field(8, ge=1)
-    max_visits: int = Field(64, ge=2)
-    max_codes: int = Field(16, ge=1)
-    patience: int = Field(2, ge=1)
-    seed: int = 7
-
-    @property
-    def limits(self) -> Limits:
-        """Cut of a timeline."""
-        return Limits(self.max_visits, self.max_codes)
 
 
 def pretrain(

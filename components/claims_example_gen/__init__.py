@@ -1,0 +1,1 @@
+"""Claims tables to patient records."""

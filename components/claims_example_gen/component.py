@@ -1,0 +1,67 @@
+"""ClaimsExampleGen: claims tables of any supported standard to patient records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf import struct_pb2
+from tfx.components.example_gen.component import FileBasedExampleGen
+from tfx.dsl.components.base import executor_spec
+from tfx.proto import example_gen_pb2
+
+from claimpt_tf.visits.splits import SPLITS
+from components.claims_example_gen.executor import Executor
+
+
+class ClaimsExampleGen(FileBasedExampleGen):
+    """Reads claims, writes one record a patient in train, eval and test splits.
+
+    A FileBasedExampleGen, so that new or changed input files make a new execution,
+    spans work, and Kubeflow runs its driver. Splits are by patient hash. The
+    artifact also holds `quarantine/` and `summary.json`.
+
+    Args:
+      input_base: Folder of the claims tables.
+      source: Input standard, a name of `claimpt_tf.claims.readers.registry`.
+      rules: Fields of `claimpt_tf.visits.rules.VisitRules` other than the defaults.
+      key_file: File with the key that hashes member ids; only its path is recorded.
+      max_quarantined: Share of lines that may be unusable.
+      pattern: Glob of the input files below `input_base`, for the fingerprint.
+    """
+
+    def __init__(
+        self,
+        input_base: str,
+        source: str,
+        rules: dict[str, Any] | None = None,
+        key_file: str | None = None,
+        max_quarantined: float = 0.2,
+        pattern: str = "*",
+    ) -> None:
+        choices = struct_pb2.Struct()
+        choices.update(
+            {
+                "source": source,
+                "rules": rules or {},
+                "key_file": key_file or "",
+                "max_quarantined": max_quarantined,
+            }
+        )
+        config = example_gen_pb2.CustomConfig()
+        config.custom_config.Pack(choices)
+        # The executor splits by the keyed hash; the buckets only name the splits.
+        splits = [
+            example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=1)
+            for name in SPLITS
+        ]
+        super().__init__(
+            input_base=input_base,
+            input_config=example_gen_pb2.Input(
+                splits=[example_gen_pb2.Input.Split(name="claims", pattern=pattern)]
+            ),
+            output_config=example_gen_pb2.Output(
+                split_config=example_gen_pb2.SplitConfig(splits=splits)
+            ),
+            custom_config=config,
+            custom_executor_spec=executor_spec.BeamExecutorSpec(Executor),
+        )

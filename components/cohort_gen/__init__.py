@@ -1,0 +1,1 @@
+"""Patient records to the labelled examples of a task."""

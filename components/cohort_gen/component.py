@@ -1,0 +1,55 @@
+"""CohortGen: the labelled examples of a task, as an artifact."""
+
+from __future__ import annotations
+
+from tfx import types
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from claimpt_tf.tasks.spec import Task
+from components.cohort_gen.executor import Executor
+
+
+class CohortAttrition(types.Artifact):
+    """How many members left the cohort at each step (`attrition.json`)."""
+
+    TYPE_NAME = "CohortAttrition"
+
+
+class CohortGenSpec(component_spec.ComponentSpec):
+    """Records and a task in, labelled examples and attrition out."""
+
+    PARAMETERS = {"task": component_spec.ExecutionParameter(type=str)}
+    INPUTS = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples)
+    }
+    OUTPUTS = {
+        "cohort": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "attrition": component_spec.ChannelParameter(type=CohortAttrition),
+    }
+
+
+class CohortGen(base_beam_component.BaseBeamComponent):
+    """Labels patient records by a task.
+
+    Each labelled example holds only what was known on its index date. Fails when the
+    task matches nobody or too few.
+
+    Args:
+      examples: Records of ClaimsExampleGen.
+      task: The question; its whole text is a parameter, so that a changed task makes a
+        new execution.
+    """
+
+    SPEC_CLASS = CohortGenSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(self, examples: types.BaseChannel, task: Task) -> None:
+        super().__init__(
+            spec=CohortGenSpec(
+                task=task.model_dump_json(),
+                examples=examples,
+                cohort=types.Channel(type=standard_artifacts.Examples),
+                attrition=types.Channel(type=CohortAttrition),
+            )
+        )

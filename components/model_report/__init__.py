@@ -1,0 +1,1 @@
+"""The page that compares a model with its baselines."""

@@ -1,0 +1,1 @@
+"""Run functions of the TFX Trainer: pre-training and fine-tuning."""

@@ -1,0 +1,45 @@
+"""Run function of the pre-training Trainer."""
+
+from __future__ import annotations
+
+import os
+
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from claimpt_tf.serving.export import export_backbone
+from claimpt_tf.training.choices import PretrainConfig
+from claimpt_tf.training.pretrain import pretrain, save_pretrained
+from components.trainer.transform_graph import TransformGraph, transformed_source
+
+KERAS_FOLDER = "Format-Keras"  # beside Format-Serving, reachable, never pushed
+
+
+def keras_folder(serving_model_dir: str) -> str:
+    """Where the Keras artefacts of a model artifact lie."""
+    return os.path.join(os.path.dirname(serving_model_dir.rstrip("/")), KERAS_FOLDER)
+
+
+def run_fn(fn_args: FnArgs) -> None:
+    """Pre-trains on the transformed examples.
+
+    Args:
+      fn_args: `custom_config["config"]` holds the fields of a PretrainConfig.
+    """
+    config = PretrainConfig(**fn_args.custom_config["config"])
+    graph = TransformGraph.load(fn_args.transform_output)
+    model, targets = pretrain(
+        transformed_source(fn_args, fn_args.train_files),
+        transformed_source(fn_args, fn_args.eval_files),
+        graph.codes,
+        graph.stems,
+        config,
+        fn_args.model_run_dir,
+    )
+    save_pretrained(model, targets, keras_folder(fn_args.serving_model_dir))
+    export_backbone(
+        model.backbone,
+        graph.layer,
+        config.limits,
+        fn_args.serving_model_dir,
+        {"kind": "backbone", "preset": config.preset},
+    )

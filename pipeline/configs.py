@@ -1,0 +1,57 @@
+"""Everything a run can be told, in one place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from claimpt_tf.tasks.spec import Task
+from claimpt_tf.training.choices import FinetuneConfig, PretrainConfig
+
+# Beam's default DirectRunner first tries to download Prism; this one is in the wheel.
+LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+
+
+class RunConfig(BaseModel):
+    """Choices of a pipeline run.
+
+    Attributes:
+      name: Pipeline name in ML Metadata.
+      source: Input standard.
+      input_base: Folder of the claims tables.
+      pattern: Glob of the tables below `input_base`.
+      task: The clinical question.
+      rules: Fields of VisitRules other than the defaults.
+      key_file: File with the key that hashes member ids.
+      max_quarantined: Share of lines that may be unusable.
+      min_code_count: Rarer codes are unknown to the model.
+      pretrain: Choices of pre-training.
+      finetune: Choices of fine-tuning.
+      scratch: Also train the network without pre-training, for the report.
+      min_auroc: The gate: a model below is not pushed.
+      true_risk: The simulator's table of true risks, where there is one.
+      replicates: Bootstrap replicates of the report.
+      serving_name: Folder under which versions are pushed.
+      beam_args: Beam pipeline options, e.g. a runner and its address.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "claimpt"
+    source: str
+    input_base: str
+    pattern: str = "*"
+    task: Task
+    rules: dict[str, Any] = Field(default_factory=dict)
+    key_file: str = ""
+    max_quarantined: float = Field(0.2, ge=0, le=1)
+    min_code_count: int = Field(11, ge=1)
+    pretrain: PretrainConfig = PretrainConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
+    scratch: bool = True
+    min_auroc: float = Field(0.55, ge=0, le=1)
+    true_risk: str = ""
+    replicates: int = Field(1000, ge=1)
+    serving_name: str = "claimpt"
+    beam_args: tuple[str, ...] = (f"--runner={LOCAL_RUNNER}",)

@@ -1,0 +1,172 @@
+"""The pipeline on this machine, with ML Metadata in SQLite: `claimpt run`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from claimpt_tf.claims.preflight import check_input
+from claimpt_tf.claims.privacy import load_key
+from claimpt_tf.errors import GateError
+from pipeline.configs import RunConfig
+from pipeline.options import build_config, shared_options
+
+METADATA_FILE, CONFIG_FILE, LOG_FILE = "metadata.sqlite", "run.json", "log.txt"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Where a run left what people look for.
+
+    Attributes:
+      pushed: Version folder of the served model, None when it was not released.
+      reasons: Why it was not.
+      report: Folder with `report.html`, `metrics.json` and `predictions.parquet`.
+      cached: Components that took earlier outputs.
+      executed: Components that ran.
+    """
+
+    pushed: str | None
+    reasons: list[str]
+    report: str
+    cached: tuple[str, ...]
+    executed: tuple[str, ...]
+
+
+def run_pipeline(
+    config: RunConfig,
+    output: str,
+    verbose: bool = False,
+    console: Console | None = None,
+) -> RunResult:
+    """Runs the pipeline in this process; unchanged components are taken from cache.
+
+    Args:
+      config: Choices of the run.
+      output: The run's folder: metadata, artifacts, log, report and pushed models.
+      verbose: Show the whole log on the screen too.
+      console: Where progress goes, standard error by default.
+
+    Returns:
+      What came out; a model that fails the gate is not an error here.
+
+    Raises:
+      ClaimPTError: The input or the task is unusable.
+    """
+    console = console or Console(stderr=True, highlight=False)
+    folder = Path(output).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=1))
+    began = time.monotonic()
+    with console.status("loading TFX"):
+        from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+
+        from components.claims_example_gen.executor import SUMMARY_FILE
+        from components.cohort_gen.executor import SCREEN_FILE
+        from pipeline.gate import pushed_to, reasons_not_pushed
+        from pipeline.lineage import latest_run, sqlite
+        from pipeline.pipeline import create_pipeline
+        from pipeline.progress import ComponentLines, logs_to
+
+    metadata = sqlite(str(folder / METADATA_FILE))
+    pipeline = create_pipeline(
+        config, str(folder / "artifacts"), str(folder / "serving"), metadata=metadata
+    )
+
+    def was_cached(node: str) -> bool:
+        return latest_run(metadata)[node].cached
+
+    def finished(node: str) -> None:
+        if node == "ClaimsExampleGen":
+            _show_claims(
+                console, latest_run(metadata)[node].uri("examples"), SUMMARY_FILE
+            )
+        if node == "CohortGen":
+            _show_cohort(
+                console, latest_run(metadata)[node].uri("attrition"), SCREEN_FILE
+            )
+
+    lines = ComponentLines(console, was_cached, finished)
+    with logs_to(str(folder / LOG_FILE), lines, verbose):
+        LocalDagRunner().run(pipeline)
+
+    nodes = latest_run(metadata)
+    pushed = pushed_to(nodes)
+    report = folder / "report"
+    _copy_beside_then_rename(nodes["ModelReport"].uri("report"), report)
+    console.print(f"  done in {time.monotonic() - began:.0f} s")
+    return RunResult(
+        pushed=pushed,
+        reasons=[] if pushed else reasons_not_pushed(nodes),
+        report=str(report),
+        cached=tuple(name for name, node in nodes.items() if node.cached),
+        executed=tuple(name for name, node in nodes.items() if not node.cached),
+    )
+
+
+def _copy_beside_then_rename(source: str, target: Path) -> None:
+    beside = target.with_name(target.name + ".part")
+    shutil.rmtree(beside, ignore_errors=True)
+    shutil.copytree(source, beside)
+    shutil.rmtree(target, ignore_errors=True)
+    beside.rename(target)
+
+
+def _show_claims(console: Console, examples: str, name: str) -> None:
+    summary = json.loads((Path(examples) / name).read_text())
+    console.print(
+        f"      {summary['members']:,} members, {summary['visits']:,} visits, "
+        f"{sum(summary['lines'].values()):,} lines read"
+    )
+    for reason, lines in summary["quarantined"].items():
+        console.print(f"      [yellow]quarantined[/] {lines:,} lines: {reason}")
+
+
+def _show_cohort(console: Console, attrition: str, name: str) -> None:
+    for line in (Path(attrition) / name).read_text().splitlines():
+        console.print(f"      {line}", markup=False)
+
+
+def find_true_risk(input_base: str) -> str:
+    """The simulator's table of true risks beside simulated claims, or ""."""
+    found = sorted(Path(input_base).glob("true_risk.*"))
+    return str(found[0]) if found else ""
+
+
+@click.command()
+@click.option(
+    "--input", "input_base", required=True, help="Folder of the claims tables."
+)
+@click.option("--output", required=True, help="Folder of the run; a rerun goes on.")
+@click.option("--verbose", is_flag=True, help="Show the whole log.")
+@shared_options
+def run_command(input_base: str, output: str, verbose: bool, **options: Any) -> None:
+    """Run the pipeline here: claims in, a served model and a report out.
+
+    Components whose inputs did not change are taken from the run's cache. A model
+    that fails the gate is not pushed, and the exit code is 3.
+
+    \b
+    Examples:
+      claimpt run --source tuva --input claims --task asthma_exacerbation --output RUN
+      claimpt run --source synpuf --input sample_1 --task readmission_30d --output RUN
+    """
+    console = Console(stderr=True, highlight=False)
+    input_base = str(Path(input_base).resolve())
+    config = build_config(input_base, true_risk=find_true_risk(input_base), **options)
+    check_input(config.source, config.input_base)
+    load_key(config.key_file or None)
+    result = run_pipeline(config, output, verbose, console)
+    console.print(f"  report   {result.report}/report.html")
+    console.print(f"  curves   tensorboard --logdir {Path(output) / 'artifacts'}")
+    if result.pushed is None:
+        raise GateError("the model was not pushed: " + "; ".join(result.reasons))
+    console.print(f"  model    {result.pushed}")
+    console.print(f"  serve    claimpt serve {Path(result.pushed).parent}")

@@ -1,0 +1,102 @@
+"""The options that `claimpt run` and `claimpt compile` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from pydantic import ValidationError
+
+from claimpt_tf.errors import InputError
+from claimpt_tf.tasks.spec import load_task
+from pipeline.configs import RunConfig
+
+_SHARED = (
+    click.option("--source", required=True, help="Input standard: tuva, synpuf."),
+    click.option("--task", required=True, help="A shipped task, or a YAML file."),
+    click.option(
+        "--preset", default="small", show_default=True, help="Size of the network."
+    ),
+    click.option(
+        "--epochs", default=8, show_default=True, help="Pre-training epochs, at most."
+    ),
+    click.option("--seed", default=7, show_default=True, help="Of everything random."),
+    click.option(
+        "--min-auroc", default=0.55, show_default=True,
+        help="The gate: a model below is not pushed.",
+    ),
+    click.option(
+        "--scratch/--no-scratch", default=True, show_default=True,
+        help="Also train without pre-training, for the report.",
+    ),
+    click.option(
+        "--key-file", default="", help="Key that hashes member ids (default: your own)."
+    ),
+    click.option(
+        "--beam-arg", "beam_args", multiple=True, metavar="ARG",
+        help="Beam option, e.g. --beam-arg=--runner=FlinkRunner; repeatable.",
+    ),
+    click.option(
+        "--config", "config_file", type=click.Path(exists=True, dir_okay=False),
+        help="YAML with any field of pipeline.configs.RunConfig; it wins.",
+    ),
+)  # fmt: skip
+
+
+def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the shared options to a command."""
+    for option in reversed(_SHARED):
+        command = option(command)
+    return command
+
+
+def build_config(
+    input_base: str,
+    source: str,
+    task: str,
+    preset: str,
+    epochs: int,
+    seed: int,
+    min_auroc: float,
+    scratch: bool,
+    key_file: str,
+    beam_args: tuple[str, ...],
+    config_file: str | None,
+    true_risk: str = "",
+) -> RunConfig:
+    """Options to a RunConfig.
+
+    Raises:
+      TaskError: The task is wrong.
+      InputError: The YAML file is wrong; the message names the field.
+    """
+    fields: dict[str, Any] = {
+        "source": source,
+        "input_base": input_base,
+        "task": load_task(task),
+        "pretrain": {"preset": preset, "epochs": epochs, "seed": seed},
+        "finetune": {"seed": seed},
+        "min_auroc": min_auroc,
+        "scratch": scratch,
+        "key_file": str(Path(key_file).resolve()) if key_file else "",
+        "true_risk": true_risk,
+    }
+    if beam_args:
+        fields["beam_args"] = beam_args
+    if config_file:
+        given = yaml.safe_load(Path(config_file).read_text()) or {}
+        for name, value in given.items():
+            known = fields.get(name)
+            both = isinstance(known, dict) and isinstance(value, dict)
+            fields[name] = {**known, **value} if both else value
+    try:
+        return RunConfig(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"{config_file or 'options'}: {where}: {first['msg']}"
+        ) from None

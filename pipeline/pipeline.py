@@ -1,0 +1,182 @@
+"""The pipeline: claims tables in, a served model and its report out."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import tensorflow_model_analysis as tfma
+from tfx import v1 as tfx
+from tfx.proto import transform_pb2
+
+from claimpt_tf.training.choices import FinetuneConfig
+from claimpt_tf.visits.schema import SCHEMA_PATH
+from components.claims_example_gen.component import ClaimsExampleGen
+from components.cohort_gen.component import CohortGen
+from components.model_report.component import ModelReport
+from components.serving_validator.component import ServingValidator
+from pipeline.configs import RunConfig
+
+PRETRAIN = "components.trainer.pretraining.run_fn"
+FINETUNE = "components.trainer.finetuning.run_fn"
+
+
+def create_pipeline(
+    config: RunConfig,
+    pipeline_root: str,
+    serving_dir: str,
+    schema_file: str = str(SCHEMA_PATH),
+    metadata: Any = None,
+) -> tfx.dsl.Pipeline:
+    """Builds the pipeline, the same for every orchestrator.
+
+    Args:
+      config: Choices of the run.
+      pipeline_root: Where artifacts go.
+      serving_dir: Where blessed models are pushed, one numbered folder a version.
+      schema_file: The curated schema of records.
+      metadata: ML Metadata connection; the orchestrator's own when None.
+    """
+    claims = ClaimsExampleGen(
+        input_base=config.input_base,
+        source=config.source,
+        rules=config.rules,
+        key_file=config.key_file,
+        max_quarantined=config.max_quarantined,
+        pattern=config.pattern,
+    )
+    records = claims.outputs["examples"]
+    statistics = tfx.components.StatisticsGen(examples=records)
+    schema = tfx.components.ImportSchemaGen(schema_file=schema_file)
+    validator = tfx.components.ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    )
+    # A task that matches nobody must fail before any training starts.
+    cohort = CohortGen(examples=records, task=config.task)
+    transform = tfx.components.Transform(
+        examples=records,
+        schema=schema.outputs["schema"],
+        preprocessing_fn="claimpt_tf.visits.preprocessing.preprocessing_fn",
+        custom_config={"min_code_count": config.min_code_count},
+        splits_config=transform_pb2.SplitsConfig(
+            analyze=["train"], transform=["train", "eval"]
+        ),
+    )
+    transform.add_upstream_node(cohort)
+    graph = transform.outputs["transform_graph"]
+    pretrainer = tfx.components.Trainer(
+        run_fn=PRETRAIN,
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=graph,
+        schema=schema.outputs["schema"],
+        custom_config={"config": config.pretrain.model_dump()},
+    ).with_id("Pretrainer")
+    finetuner = _finetuner(
+        config, cohort, graph, config.finetune, pretrainer.outputs["model"]
+    ).with_id("Finetuner")
+    optional = []
+    if config.scratch:
+        plain = config.finetune.model_copy(
+            update={"recipe": "labels", "layer_decay": 1.0}
+        )
+        optional.append(
+            _finetuner(config, cohort, graph, plain).with_id("ScratchTrainer")
+        )
+    evaluator = tfx.components.Evaluator(
+        examples=cohort.outputs["cohort"],
+        model=finetuner.outputs["model"],
+        eval_config=eval_config(config.min_auroc),
+        example_splits=["test"],
+    )
+    serving = ServingValidator(
+        model=finetuner.outputs["model"], examples=cohort.outputs["cohort"]
+    )
+    pusher = tfx.components.Pusher(
+        model=finetuner.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=serving.outputs["blessing"],
+        push_destination=tfx.proto.PushDestination(
+            filesystem=tfx.proto.PushDestination.Filesystem(
+                base_directory=os.path.join(serving_dir, config.serving_name)
+            )
+        ),
+    )
+    report = ModelReport(
+        model=finetuner.outputs["model"],
+        scratch=optional[0].outputs["model"] if optional else None,
+        cohort=cohort.outputs["cohort"],
+        attrition=cohort.outputs["attrition"],
+        task=config.task,
+        source=config.source,
+        true_risk=config.true_risk,
+        key_file=config.key_file,
+        replicates=config.replicates,
+        seed=config.finetune.seed,
+    )
+    return tfx.dsl.Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=pipeline_root,
+        metadata_connection_config=metadata,
+        enable_cache=True,
+        beam_pipeline_args=list(config.beam_args),
+        components=[
+            claims, statistics, schema, validator, cohort, transform, pretrainer,
+            finetuner, *optional, evaluator, serving, pusher, report,
+        ],
+    )  # fmt: skip
+
+
+def _finetuner(
+    config: RunConfig,
+    cohort: CohortGen,
+    graph: Any,
+    finetune: FinetuneConfig,
+    base_model: Any = None,
+) -> tfx.components.Trainer:
+    return tfx.components.Trainer(
+        run_fn=FINETUNE,
+        examples=cohort.outputs["cohort"],
+        transform_graph=graph,
+        base_model=base_model,
+        custom_config={
+            "task": config.task.model_dump_json(),
+            "config": finetune.model_dump(),
+            "preset": config.pretrain.preset,
+        },
+    )
+
+
+def eval_config(min_auroc: float) -> tfma.EvalConfig:
+    """What the Evaluator measures, overall and by sex, and the gate.
+
+    Args:
+      min_auroc: Lower bound of the AUROC on all test rows.
+    """
+    gate = tfma.MetricThreshold(
+        value_threshold=tfma.GenericValueThreshold(lower_bound={"value": min_auroc})
+    )
+    return tfma.EvalConfig(
+        model_specs=[
+            tfma.ModelSpec(
+                signature_name="serving_default",
+                label_key="label",
+                prediction_key="probability",
+                model_type="tf_generic",
+            )
+        ],
+        slicing_specs=[tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=["sex"])],
+        metrics_specs=[
+            tfma.MetricsSpec(
+                metrics=[
+                    tfma.MetricConfig(class_name="ExampleCount"),
+                    tfma.MetricConfig(class_name="Calibration"),
+                    # Many thresholds, so that the gate's AUROC is the report's.
+                    tfma.MetricConfig(
+                        class_name="AUC",
+                        config='{"num_thresholds": 10000}',
+                        threshold=gate,
+                    ),
+                ]
+            )
+        ],
+    )

@@ -87,6 +87,131 @@ def simulate(out: str, members: int, years: int, seed: int, file_format: str) ->
     )
 
 
+@cli.command()
+@click.option("--source", required=True, help="Input standard: tuva, synpuf.")
+@click.option("--input", "input_path", required=True, help="Folder of the tables.")
+@click.option("--output", required=True, help="Folder to make.")
+@click.option("--key-file", help="Key that hashes member ids (default: your own).")
+@click.option("--shards", type=int, help="Files a split (default: by size).")
+@click.option(
+    "--max-quarantined",
+    default=0.2,
+    show_default=True,
+    help="Share of a table's lines that may be unusable.",
+)
+@click.option(
+    "--beam-arg", "beam_args", multiple=True, metavar="ARG",
+    help="Beam option; repeatable.",
+)  # fmt: skip
+def ingest(
+    source: str,
+    input_path: str,
+    output: str,
+    key_file: str | None,
+    shards: int | None,
+    max_quarantined: float,
+    beam_args: tuple[str, ...],
+) -> None:
+    """Turn claims tables into records of visit sequences.
+
+    \b
+    Example:
+      claimpt ingest --source synpuf --input sample_1 --output records
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from claimpt_tf.claims.preflight import check_input
+    from claimpt_tf.visits.ingest import ingest as run
+
+    check_input(source, input_path)
+    console = Console(stderr=True, highlight=False)
+    with Progress(console=console, transient=True) as bar:
+        tasks = {what: bar.add_task(what, total=None) for what in ("lines", "buckets")}
+        summary = run(
+            source,
+            input_path,
+            output,
+            key_file=key_file,
+            shards=shards,
+            beam_args=beam_args,
+            max_quarantined=max_quarantined,
+            progress=lambda what, done, total: bar.update(
+                tasks[what], completed=done, total=total
+            ),
+        )
+    console.print(summary.to_table())
+
+
+@cli.command()
+@click.argument("task")
+@click.option("--data", required=True, help="Folder that `claimpt ingest` made.")
+@click.option("--output", required=True, help="Folder for the labelled examples.")
+@click.option(
+    "--beam-arg", "beam_args", multiple=True, metavar="ARG",
+    help="Beam option; repeatable.",
+)  # fmt: skip
+def cohort(task: str, data: str, output: str, beam_args: tuple[str, ...]) -> None:
+    """Label records by TASK (a shipped task or a YAML file) and show who is left.
+
+    \b
+    Example:
+      claimpt cohort asthma_exacerbation --data records --output cohort
+    """
+    from rich.console import Console
+
+    from claimpt_tf.tasks.attrition import check_enough
+    from claimpt_tf.tasks.spec import load_task
+    from claimpt_tf.tasks.transform import build_cohort
+
+    summary = build_cohort(load_task(task), data, output, beam_args)
+    console = Console(highlight=False)
+    console.print(summary.attrition.table())
+    for warning in check_enough(summary.attrition):
+        console.print(f"[yellow]warning[/] {warning}")
+
+
+@cli.command()
+@click.argument("model_base")
+@click.option("--name", default="claimpt", show_default=True, help="Model name.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address.")
+@click.option("--rest-port", default=8501, show_default=True, help="0 picks one.")
+def serve(model_base: str, name: str, host: str, rest_port: int) -> None:
+    """Serve the newest version under MODEL_BASE over TF Serving's REST API.
+
+    This is not TensorFlow Serving, but a local server that speaks its protocol.
+
+    \b
+    Example:
+      claimpt serve RUN/serving/claimpt
+    """
+    from claimpt_tf.serving.server import serve as run
+
+    run(model_base, name=name, host=host, rest_port=rest_port, say=click.echo)
+
+
+@cli.command()
+@click.argument("member_json", type=click.Path(exists=True, dir_okay=False))
+@click.option(
+    "--url", default="http://127.0.0.1:8501", show_default=True, help="The server."
+)
+@click.option("--name", default="claimpt", show_default=True, help="Model name.")
+def predict(member_json: str, url: str, name: str) -> None:
+    """Ask a served model for the risk of the members in MEMBER_JSON.
+
+    \b
+    The file holds one member, or a list:
+      {"sex": "F", "birth_date": "2012-04-03", "index_date": "2023-06-30",
+       "visits": [{"date": "2023-01-05", "type": "ED",
+                   "codes": ["ICD10CM:J45.901", "HCPCS:99284"]}]}
+    """
+    from claimpt_tf.serving.client import Client
+    from claimpt_tf.serving.requests import read_members
+
+    for risk in Client(url, name).predict(read_members(member_json)):
+        click.echo(f"{risk:.4f}")
+
+
 def main() -> None:
     """Entry point: errors that a person can act on come without a traceback."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -10,7 +10,11 @@ from claimpt_tf.tasks.spec import Task
 from claimpt_tf.training.choices import FinetuneConfig, PretrainConfig
 
 # Beam's default DirectRunner first tries to download Prism; this one is in the wheel.
-LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+# Naming an image keeps TFX from packing itself up for remote workers at each start.
+LOCAL_BEAM = (
+    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+    "--sdk_container_image=none",
+)
 
 
 class RunConfig(BaseModel):
@@ -54,4 +58,4 @@ class RunConfig(BaseModel):
     true_risk: str = ""
     replicates: int = Field(1000, ge=1)
     serving_name: str = "claimpt"
-    beam_args: tuple[str, ...] = (f"--runner={LOCAL_RUNNER}",)
+    beam_args: tuple[str, ...] = LOCAL_BEAM

@@ -30,7 +30,7 @@ def compile_pipeline(
     Returns:
       The file's path.
     """
-    from tfx.orchestration.experimental import (
+    from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import (
         KubeflowV2DagRunner,
         KubeflowV2DagRunnerConfig,
     )

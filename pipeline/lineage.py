@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ml_metadata as mlmd
-from tfx import v1 as tfx
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
 _EXECUTION = mlmd.proto.Execution
 
@@ -32,7 +32,7 @@ class NodeRun:
 
 def sqlite(path: str) -> Any:
     """Connection to a metadata file."""
-    return tfx.orchestration.metadata.sqlite_metadata_connection_config(path)
+    return sqlite_metadata_connection_config(path)
 
 
 def latest_run(metadata: Any) -> dict[str, NodeRun]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from rich.console import Console
 from claimpt_tf.claims.preflight import check_input
 from claimpt_tf.claims.privacy import load_key
 from claimpt_tf.errors import GateError
+from claimpt_tf.visits.summary import Summary
 from pipeline.configs import RunConfig
 from pipeline.options import build_config, shared_options
 
@@ -120,12 +120,12 @@ def _copy_beside_then_rename(source: str, target: Path) -> None:
 
 
 def _show_claims(console: Console, examples: str, name: str) -> None:
-    summary = json.loads((Path(examples) / name).read_text())
+    summary = Summary.from_json((Path(examples) / name).read_text())
     console.print(
-        f"      {summary['members']:,} members, {summary['visits']:,} visits, "
-        f"{sum(summary['lines'].values()):,} lines read"
+        f"      {summary.lines:,} lines of {summary.members:,} members, "
+        f"{sum(summary.visits.values()):,} visits; {summary.merged:,} lines merged"
     )
-    for reason, lines in summary["quarantined"].items():
+    for reason, lines in summary.quarantined.items():
         console.print(f"      [yellow]quarantined[/] {lines:,} lines: {reason}")
 
 

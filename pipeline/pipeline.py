@@ -6,8 +6,17 @@ import os
 from typing import Any
 
 import tensorflow_model_analysis as tfma
-from tfx import v1 as tfx
-from tfx.proto import transform_pb2
+from tfx.components import (
+    Evaluator,
+    ExampleValidator,
+    ImportSchemaGen,
+    Pusher,
+    StatisticsGen,
+    Trainer,
+    Transform,
+)
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import pusher_pb2, transform_pb2
 
 from claimpt_tf.training.choices import FinetuneConfig
 from claimpt_tf.visits.schema import SCHEMA_PATH
@@ -27,7 +36,7 @@ def create_pipeline(
     serving_dir: str,
     schema_file: str = str(SCHEMA_PATH),
     metadata: Any = None,
-) -> tfx.dsl.Pipeline:
+) -> Pipeline:
     """Builds the pipeline, the same for every orchestrator.
 
     Args:
@@ -46,14 +55,14 @@ def create_pipeline(
         pattern=config.pattern,
     )
     records = claims.outputs["examples"]
-    statistics = tfx.components.StatisticsGen(examples=records)
-    schema = tfx.components.ImportSchemaGen(schema_file=schema_file)
-    validator = tfx.components.ExampleValidator(
+    statistics = StatisticsGen(examples=records)
+    schema = ImportSchemaGen(schema_file=schema_file)
+    validator = ExampleValidator(
         statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
     )
     # A task that matches nobody must fail before any training starts.
     cohort = CohortGen(examples=records, task=config.task)
-    transform = tfx.components.Transform(
+    transform = Transform(
         examples=records,
         schema=schema.outputs["schema"],
         preprocessing_fn="claimpt_tf.visits.preprocessing.preprocessing_fn",
@@ -64,7 +73,7 @@ def create_pipeline(
     )
     transform.add_upstream_node(cohort)
     graph = transform.outputs["transform_graph"]
-    pretrainer = tfx.components.Trainer(
+    pretrainer = Trainer(
         run_fn=PRETRAIN,
         examples=transform.outputs["transformed_examples"],
         transform_graph=graph,
@@ -82,7 +91,7 @@ def create_pipeline(
         optional.append(
             _finetuner(config, cohort, graph, plain).with_id("ScratchTrainer")
         )
-    evaluator = tfx.components.Evaluator(
+    evaluator = Evaluator(
         examples=cohort.outputs["cohort"],
         model=finetuner.outputs["model"],
         eval_config=eval_config(config.min_auroc),
@@ -91,12 +100,12 @@ def create_pipeline(
     serving = ServingValidator(
         model=finetuner.outputs["model"], examples=cohort.outputs["cohort"]
     )
-    pusher = tfx.components.Pusher(
+    pusher = Pusher(
         model=finetuner.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         infra_blessing=serving.outputs["blessing"],
-        push_destination=tfx.proto.PushDestination(
-            filesystem=tfx.proto.PushDestination.Filesystem(
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(
                 base_directory=os.path.join(serving_dir, config.serving_name)
             )
         ),
@@ -113,7 +122,7 @@ def create_pipeline(
         replicates=config.replicates,
         seed=config.finetune.seed,
     )
-    return tfx.dsl.Pipeline(
+    return Pipeline(
         pipeline_name=config.name,
         pipeline_root=pipeline_root,
         metadata_connection_config=metadata,
@@ -132,8 +141,8 @@ def _finetuner(
     graph: Any,
     finetune: FinetuneConfig,
     base_model: Any = None,
-) -> tfx.components.Trainer:
-    return tfx.components.Trainer(
+) -> Trainer:
+    return Trainer(
         run_fn=FINETUNE,
         examples=cohort.outputs["cohort"],
         transform_graph=graph,

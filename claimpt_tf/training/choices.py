@@ -92,5 +92,3 @@ class FinetuneConfig(BaseModel):
     def limits(self) -> Limits:
         """Cut of a timeline."""
         return Limits(self.max_visits, self.max_codes)
-
-

@@ -12,7 +12,7 @@ from claimpt_tf.errors import ArtifactError
 from claimpt_tf.training.batches import READ_BATCH
 from claimpt_tf.visits.parse import parse
 
-_BESIDE = ("patient_id", "index_day", "label", "visit_outcome")
+_OF_TASK = ("index_day", "label", "visit_outcome")
 Transform = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
@@ -33,8 +33,8 @@ def labelled_source(files: Sequence[str], transform: Transform) -> tf.data.Datas
 
     def prepare(serialized: tf.Tensor) -> dict[str, Any]:
         record = parse(serialized, labelled=True)
-        beside = {name: record[name] for name in _BESIDE}
-        return {**transform(record), **beside}
+        beside = {name: record.pop(name) for name in _OF_TASK}
+        return {**transform(record), **beside, "patient_id": record["patient_id"]}
 
     return (
         tf.data.TFRecordDataset(matching(files), "GZIP")

@@ -2,58 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from typing import Any
 
-import apache_beam as beam
 from google.protobuf import json_format, struct_pb2
-from tfx.components.example_gen.base_example_gen_executor import (
-    BaseExampleGenExecutor,
-)
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_beam_executor
+from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import proto_utils
 
-from claimpt_tf.visits.ingest import (
-    ClaimsToRecords,
+from claimpt_tf.claims.readers.registry import reader_for
+from claimpt_tf.visits.claims_to_records import (
+    ClaimsToBlocks,
+    WriteCounts,
     WriteQuarantine,
-    WriteSummary,
-    check_summary,
+    WriteShards,
 )
+from claimpt_tf.visits.ingest import choose_buckets, estimated_lines
 from claimpt_tf.visits.rules import VisitRules
 from claimpt_tf.visits.splits import SPLITS
+from claimpt_tf.visits.summary import check_quarantined, summarise
 
 QUARANTINE_FOLDER, SUMMARY_FILE = "quarantine", "summary.json"
 
 
-class Executor(BaseExampleGenExecutor):
+class Executor(base_beam_executor.BaseBeamExecutor):
     """Reads claims tables, and writes splits, quarantine and summary."""
-
-    def GetInputSourceToExamplePTransform(self) -> Any:  # noqa: N802
-        """The transform that `GenerateExamplesByBeam` applies once for all splits."""
-        return ClaimsToRecords
-
-    def GenerateExamplesByBeam(  # noqa: N802
-        self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
-    ) -> dict[str, beam.PCollection]:
-        """Serialised records of each split, by the keyed hash of the member."""
-        choices = _choices(exec_properties)
-        outputs = pipeline | "Claims" >> ClaimsToRecords(
-            choices["source"],
-            exec_properties["input_base"],
-            VisitRules(**choices["rules"]),
-            choices["key_file"] or None,
-        )
-        _ = outputs["quarantine"] | WriteQuarantine(
-            os.path.join(self._uri, QUARANTINE_FOLDER)
-        )
-        _ = outputs["counts"] | WriteSummary(os.path.join(self._uri, SUMMARY_FILE))
-        return {
-            split: outputs["records"]
-            | f"Keep[{split}]" >> beam.Filter(lambda pair, name=split: pair[0] == name)
-            | f"Record[{split}]" >> beam.Values()
-            for split in SPLITS
-        }
 
     def Do(  # noqa: N802
         self,
@@ -64,14 +42,38 @@ class Executor(BaseExampleGenExecutor):
         """Runs Beam, then checks that no line was lost.
 
         Raises:
-          InputError: Too many lines were unusable, or the counts do not reconcile.
+          InputError: Too many lines were unusable.
+          ArtifactError: Lines read and lines accounted for differ.
         """
-        self._uri = artifact_utils.get_single_uri(output_dict["examples"])
-        super().Do(input_dict, output_dict, exec_properties)
-        check_summary(
-            os.path.join(self._uri, SUMMARY_FILE),
-            _choices(exec_properties)["max_quarantined"],
-        )
+        began = time.monotonic()
+        examples = artifact_utils.get_single_instance(output_dict["examples"])
+        choices = _choices(exec_properties)
+        base = exec_properties["input_base"]
+        units = reader_for(choices["source"]).units(base)
+        buckets = choose_buckets(sum(estimated_lines(unit) for unit in units))
+        counts_file = os.path.join(examples.uri, "counts.json")
+        with self._make_beam_pipeline() as pipeline:
+            made = pipeline | "Claims" >> ClaimsToBlocks(
+                choices["source"],
+                base,
+                VisitRules(**choices["rules"]),
+                choices["key_file"] or None,
+                buckets,
+            )
+            _ = made["blocks"] | "Records" >> WriteShards(examples.uri, buckets)
+            _ = made["quarantine"] | "Quarantine" >> WriteQuarantine(
+                os.path.join(examples.uri, QUARANTINE_FOLDER)
+            )
+            _ = made["counts"] | "Counts" >> WriteCounts(counts_file)
+        with fileio.open(counts_file) as file:
+            summary = summarise(json.load(file), time.monotonic() - began)
+        fileio.remove(counts_file)
+        with fileio.open(os.path.join(examples.uri, SUMMARY_FILE), "w") as file:
+            file.write(summary.to_json())
+        check_quarantined(summary, choices["max_quarantined"])
+        examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
+        examples_utils.set_file_format(examples, "tfrecords_gzip")
 
 
 def _choices(exec_properties: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,100 @@
+"""What readers of tables in files share: finding, checking, slicing, quarantine."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar
+
+import polars as pl
+
+from claimpt_tf.claims import header
+from claimpt_tf.claims.input_folder import find_files, source_of
+from claimpt_tf.claims.preflight import inspect_tables
+from claimpt_tf.claims.quarantine import quarantine_rows
+from claimpt_tf.claims.reader import Chunk, Unit
+from claimpt_tf.claims.table_batch import TableBatch
+from claimpt_tf.claims.table_file import open_table
+from claimpt_tf.claims.table_spec import TableSpec
+
+
+class TableReader(ABC):
+    """A Reader of CSV and Parquet tables that lie in one folder.
+
+    A subclass says what its tables look like and how some rows of one become a Chunk;
+    see docs/sources.md for a walk through a new one.
+    """
+
+    name: ClassVar[str]
+    tables: ClassVar[tuple[TableSpec, ...]]
+    nested: ClassVar[bool] = False  # whether files may lie in folders of any name
+
+    @abstractmethod
+    def convert(
+        self, unit: Unit, source: str, lines: pl.DataFrame, key: bytes
+    ) -> Chunk:
+        """Make events or members of some rows.
+
+        Args:
+          unit: Where the rows come from.
+          source: The file's name, for the `source` columns.
+          lines: `row` (Int64) and every column of the table's spec that the file has,
+            as the file types it: CSV cells are String and null when empty. Optional
+            columns the file lacks are null Strings.
+          key: To hash member ids with.
+        """
+
+    def spec(self, table: str) -> TableSpec:
+        """The table of this name."""
+        return next(spec for spec in self.tables if spec.name == table)
+
+    def check(self, input_path: str) -> None:
+        """Raises InputError for whatever can be seen without reading it all."""
+        inspect_tables(self.tables, input_path, self.nested)
+
+    def units(self, input_path: str) -> list[Unit]:
+        """Whole CSV files and Parquet row groups, by table, file and part."""
+        found = find_files(self.tables, input_path, self.nested)
+        return [
+            Unit(table, str(file.path.resolve()), part)
+            for table, files in found.items()
+            for file in files
+            for part in range(file.open().parts)
+        ]
+
+    def read(self, unit: Unit, key: bytes, batch_rows: int) -> Iterator[Chunk]:
+        """Chunks of at most `batch_rows` rows; member ids hashed with `key`.
+
+        Rows that do not fit the header are quarantined as `row_malformed`, on top of
+        that number.
+        """
+        spec = self.spec(unit.table)
+        source = source_of(spec, unit.path)
+        file = open_table(unit.path, source)
+        positions = header.match(spec, file.header(), source)
+        for batch in file.batches(positions, unit.part, batch_rows):
+            chunk = self.convert(unit, source, _completed(spec, batch), key)
+            yield _with_malformed(chunk, batch, source)
+
+
+def _completed(spec: TableSpec, batch: TableBatch) -> pl.DataFrame:
+    absent = [
+        pl.lit(None, dtype=pl.String).alias(column.name)
+        for column in spec.columns
+        if column.name not in batch.frame.columns
+    ]
+    return batch.frame.with_columns(batch.rows.alias("row"), *absent)
+
+
+def _with_malformed(chunk: Chunk, batch: TableBatch, source: str) -> Chunk:
+    if not batch.malformed:
+        return chunk
+    rows = pl.Series("row", batch.malformed, dtype=pl.Int64)
+    bad = quarantine_rows(rows, source, chunk.table, "row_malformed")
+    return Chunk(
+        table=chunk.table,
+        lines=batch.lines,
+        events=chunk.events,
+        members=chunk.members,
+        quarantined=pl.concat([bad, chunk.quarantined]),
+    )

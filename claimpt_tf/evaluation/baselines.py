@@ -1,0 +1,246 @@
+"""Opponents every model must face: prevalence, and two models on counts.
+
+Whatever is tuned is tuned inside the training rows, by cross-validation whose folds
+keep a patient's rows together and hold like shares of positives.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import lightgbm as lgb
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.preprocessing import MaxAbsScaler
+
+from claimpt_tf.errors import ArtifactError, TaskError
+from claimpt_tf.evaluation.counts import CategoryOf, CountFeatures
+
+PREVALENCE: Final = "prevalence"
+LOGISTIC: Final = "logistic_counts"
+LIGHTGBM: Final = "lightgbm_counts"
+BASELINES: Final = (PREVALENCE, LOGISTIC, LIGHTGBM)
+
+MAX_FOLDS = 5
+C_GRID: Final = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+C_UNTUNED = 0.1  # with too few positives for folds
+_MAX_ITERATIONS = 500
+
+LIGHTGBM_GRID: Final = (
+    {"num_leaves": 4, "lambda_l2": 10.0},
+    {"num_leaves": 15, "lambda_l2": 10.0},
+)
+_LIGHTGBM_FIXED: Final = {
+    "objective": "binary",
+    "metric": "binary_logloss",
+    "learning_rate": 0.03,
+    "feature_fraction": 0.2,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "max_bin": 31,  # counts have few values; a quarter of the default's time
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
+}
+_MAX_ROUNDS = 600
+_PATIENCE = 30
+ROUNDS_UNTUNED = 30
+
+Floats = NDArray[np.float64]
+Folds = list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Training and test rows as count features.
+
+    Attributes:
+        train: CSR, (training rows, features).
+        labels: 0 or 1, (training rows,).
+        folds: pairs of row positions (fit, score) within training; empty when
+            a class has fewer than two patients.
+        test: CSR, (test rows, features).
+    """
+
+    train: sparse.csr_matrix
+    labels: NDArray[np.int64]
+    folds: Folds
+    test: sparse.csr_matrix
+
+
+def fit_predict(
+    train: pl.DataFrame,
+    test: pl.DataFrame,
+    kind: str,
+    seed: int = 0,
+    category_of: CategoryOf | None = None,
+) -> Floats:
+    """Fits one baseline on `train` and scores `test`.
+
+    Args:
+        train: labelled examples; nothing else is learnt from.
+        test: labelled examples; their labels are not looked at.
+        kind: one of `BASELINES`.
+        seed: of folds and of LightGBM's sampling.
+        category_of: see `CountFeatures`.
+
+    Returns:
+        Probabilities, float64, shape (test rows,).
+
+    Raises:
+        TaskError: the training rows have one class only.
+        ArtifactError: an unknown kind, or frames that are no labelled examples.
+    """
+    return fit_predict_all(train, test, [kind], seed, category_of)[kind]
+
+
+def fit_predict_all(
+    train: pl.DataFrame,
+    test: pl.DataFrame,
+    kinds: Iterable[str] = BASELINES,
+    seed: int = 0,
+    category_of: CategoryOf | None = None,
+) -> dict[str, Floats]:
+    """As `fit_predict` for several baselines, the features made once."""
+    kinds = list(kinds)
+    unknown = [kind for kind in kinds if kind not in BASELINES]
+    if unknown:
+        raise ArtifactError(
+            f"no baseline {', '.join(unknown)}; there are {', '.join(BASELINES)}"
+        )
+    labels = _labels(train)
+    scores = {}
+    if PREVALENCE in kinds:
+        scores[PREVALENCE] = np.full(test.height, labels.mean())
+    if LOGISTIC in kinds or LIGHTGBM in kinds:
+        counted = count(train, test, seed, category_of)
+        if LOGISTIC in kinds:
+            scores[LOGISTIC] = logistic(counted)
+        if LIGHTGBM in kinds:
+            scores[LIGHTGBM] = boosted(counted, seed)
+    return {kind: scores[kind] for kind in kinds}
+
+
+def count(
+    train: pl.DataFrame,
+    test: pl.DataFrame,
+    seed: int = 0,
+    category_of: CategoryOf | None = None,
+) -> Counted:
+    """Count features of both splits and folds of the first."""
+    labels = _labels(train)
+    features = CountFeatures(category_of).fit(train)
+    return Counted(
+        train=features.transform(train),
+        labels=labels,
+        folds=_folds(labels, train["patient_id"].to_numpy(), seed),
+        test=features.transform(test),
+    )
+
+
+def logistic(counted: Counted) -> Floats:
+    """L2 logistic regression on log(1 + count), scaled by each column's maximum.
+
+    C is the one of `C_GRID` with the lowest log loss over the folds.
+    """
+    scaler = MaxAbsScaler()
+    train = scaler.fit_transform(counted.train.log1p())
+    strength = _best_c(train, counted) if counted.folds else C_UNTUNED
+    model = _logistic_model(strength)
+    _fit_quietly(model, train, counted.labels)
+    test = scaler.transform(counted.test.log1p())
+    return model.predict_proba(test)[:, 1].astype(np.float64)
+
+
+def boosted(counted: Counted, seed: int = 0) -> Floats:
+    """LightGBM on counts; tree size and number of trees by log loss over the folds."""
+    rows = len(counted.labels)
+    sizes = {"min_data_in_leaf": int(np.clip(rows // 20, 5, 20)), "seed": seed}
+    data = lgb.Dataset(
+        counted.train, counted.labels, free_raw_data=False, params=_LIGHTGBM_FIXED
+    )
+    best, rounds, lowest = LIGHTGBM_GRID[0], ROUNDS_UNTUNED, float("inf")
+    for setting in LIGHTGBM_GRID if counted.folds else ():
+        history = lgb.cv(
+            {**_LIGHTGBM_FIXED, **sizes, **setting},
+            data,
+            num_boost_round=_MAX_ROUNDS,
+            folds=counted.folds,
+            callbacks=[lgb.early_stopping(_PATIENCE, verbose=False)],
+        )
+        losses = np.asarray(history["valid binary_logloss-mean"])
+        if losses.min() < lowest:
+            best, rounds = setting, int(losses.argmin()) + 1
+            lowest = float(losses.min())
+    model = lgb.train(
+        {**_LIGHTGBM_FIXED, **sizes, **best}, data, num_boost_round=rounds
+    )
+    return np.asarray(model.predict(counted.test), dtype=np.float64)
+
+
+def _labels(train: pl.DataFrame) -> NDArray[np.int64]:
+    if "label" not in train.columns:
+        raise ArtifactError("training rows have no column label")
+    labels = train["label"].to_numpy()
+    if not len(labels) or not np.isin(labels, (0, 1)).all():
+        raise ArtifactError("training labels must be 0 or 1, and there must be some")
+    if labels.min() == labels.max():
+        raise TaskError(
+            f"all {len(labels)} training rows have label {labels[0]}; baselines need "
+            "both classes: widen the task's population or outcome window"
+        )
+    return labels.astype(np.int64)
+
+
+def _folds(labels: NDArray[np.int64], patients: NDArray, seed: int) -> Folds:
+    """Stratified folds that keep patients whole; none when a class has one patient."""
+    scarcest = min(len(np.unique(patients[labels == one])) for one in (0, 1))
+    count = min(MAX_FOLDS, scarcest)
+    if count < 2:
+        return []
+    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # small classes are handled here
+        folds = list(splitter.split(np.zeros(len(labels)), labels, patients))
+    return [
+        (fit, held)
+        for fit, held in folds
+        if len(held) and len(np.unique(labels[fit])) == 2
+    ]
+
+
+def _logistic_model(strength: float) -> LogisticRegression:
+    return LogisticRegression(C=strength, max_iter=_MAX_ITERATIONS, warm_start=True)
+
+
+def _fit_quietly(
+    model: LogisticRegression, rows: sparse.csr_matrix, labels: NDArray[np.int64]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # near enough for C
+        model.fit(rows, labels)
+
+
+def _best_c(train: sparse.csr_matrix, counted: Counted) -> float:
+    losses = np.zeros(len(C_GRID))
+    for fit, held in counted.folds:
+        model = _logistic_model(C_GRID[0])
+        rows, held_rows = train[fit], train[held]
+        for position, strength in enumerate(C_GRID):
+            model.set_params(C=strength)
+            _fit_quietly(model, rows, counted.labels[fit])
+            losses[position] += len(held) * log_loss(
+                counted.labels[held],
+                model.predict_proba(held_rows)[:, 1],
+                labels=[0, 1],
+            )
+    return C_GRID[int(losses.argmin())]

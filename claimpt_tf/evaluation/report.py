@@ -1,0 +1,361 @@
+"""`report.html`: one self-contained page about a comparison of models.
+
+No script, no request to anywhere; light, dark and print from one style sheet.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+import numpy as np
+import polars as pl
+from markupsafe import Markup
+from numpy.typing import ArrayLike
+
+from claimpt_tf.evaluation.bootstrap import Difference, Interval
+from claimpt_tf.evaluation.compare import Comparison, number, with_interval
+from claimpt_tf.evaluation.data_summary import data_summary
+from claimpt_tf.evaluation.plots import (
+    Plot,
+    calibration_plot,
+    lines_of,
+    precision_recall_plot,
+    roc_plot,
+    score_plot,
+)
+from claimpt_tf.evaluation.provenance import source_title, synthetic_note, versions
+from claimpt_tf.evaluation.question import question_of, title_of
+from claimpt_tf.evaluation.subgroups import TITLES
+from claimpt_tf.evaluation.weighted import Floats
+from claimpt_tf.tasks.attrition import SMALLEST_CELL
+from claimpt_tf.tasks.spec import Task
+
+DISCRIMINATION: Final = (
+    "auroc",
+    "auprc",
+    "sensitivity_at_capacity",
+    "ppv_at_capacity",
+)
+CALIBRATION: Final = (
+    "brier",
+    "scaled_brier",
+    "log_loss",
+    "calibration_in_the_large",
+    "calibration_slope",
+    "ece",
+)
+DIFFERENCES: Final = ("auroc", "auprc", "brier")
+SUBGROUP_FIGURES: Final = ("auroc", "auprc", "brier", "calibration_in_the_large")
+
+
+@dataclass(frozen=True)
+class FigureCell:
+    """A figure and, in smaller print below it, its interval."""
+
+    text: str
+    interval: str = ""
+
+
+@dataclass(frozen=True)
+class FigureTable:
+    """A table of figures: heading cells, then a label and cells a row."""
+
+    caption: str
+    headings: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[FigureCell]]]
+
+
+def write_report(
+    path: str | os.PathLike[str],
+    comparison: Comparison,
+    predictions: Mapping[str, ArrayLike],
+    frame: pl.DataFrame,
+    *,
+    task: Task,
+    attrition: Mapping[str, Any] | None = None,
+    source: str = "",
+    simulated: bool = False,
+    split: str = "test",
+    run_id: str = "",
+    commands: Sequence[str] = (),
+) -> None:
+    """Writes the page, complete or not at all; same input, same bytes.
+
+    Args:
+        path: where `report.html` goes.
+        comparison: what `compare` found; its reference is the model the page is
+            about.
+        predictions: what `compare` was given.
+        frame: what `compare` was given.
+        task: the question.
+        attrition: `Attrition.export()`, small counts withheld.
+        source: the input standard's name.
+        simulated: the members were made by this project's simulator.
+        split: which split the rows are.
+        run_id: of the run, where there is one.
+        commands: what to type to get this again; by default `claimpt run`.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    text = render_report(
+        comparison,
+        predictions,
+        frame,
+        task=task,
+        attrition=attrition,
+        source=source,
+        simulated=simulated,
+        split=split,
+        run_id=run_id,
+        commands=commands,
+    )
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def render_report(
+    comparison: Comparison,
+    predictions: Mapping[str, ArrayLike],
+    frame: pl.DataFrame,
+    *,
+    task: Task,
+    attrition: Mapping[str, Any] | None = None,
+    source: str = "",
+    simulated: bool = False,
+    split: str = "test",
+    run_id: str = "",
+    commands: Sequence[str] = (),
+) -> str:
+    """The page's HTML; arguments as in `write_report`."""
+    scores = {
+        model: np.asarray(given, dtype=np.float64)
+        for model, given in predictions.items()
+    }
+    main = comparison.reference
+    default = f"claimpt run --source {source or 'SOURCE'} --input CLAIMS"
+    default += f" --task {task.name} --output RUN"
+    counts = shown_counts(comparison, attrition, split)
+    return _template().render(
+        title=title_of(task),
+        description=task.description,
+        synthetic=synthetic_note(source, simulated),
+        main=main,
+        headline=_headline(comparison, counts),
+        question=question_of(task),
+        attrition=attrition,
+        source=source_title(source),
+        split=split,
+        counts=counts,
+        summary=data_summary(frame),
+        discrimination=_models_table(
+            comparison, DISCRIMINATION, "Who is ranked above whom"
+        ),
+        calibration=_models_table(
+            comparison, CALIBRATION, "Whether probabilities can be taken at their word"
+        ),
+        differences=_differences_table(comparison),
+        reasons=_reasons(comparison),
+        lines=lines_of(scores),
+        plots=_plots(comparison, scores, frame["label"].to_numpy(), main),
+        subgroups=_subgroup_table(comparison, main),
+        hidden_subgroups=any(group.suppressed for group in comparison.subgroups),
+        smallest_cell=SMALLEST_CELL,
+        comparison=comparison,
+        commands=list(commands) or [default],
+        run_id=run_id,
+        versions=versions(),
+    )
+
+
+def shown_counts(
+    comparison: Comparison, attrition: Mapping[str, Any] | None, split: str
+) -> dict[str, str]:
+    """Members, rows and positives of the split as the attrition table shows them.
+
+    A count that the attrition withholds stays withheld, so that no other split's can
+    be had by subtraction.
+    """
+    counts: dict[str, int | str] = {
+        "members": comparison.patients,
+        "rows": comparison.n,
+        "positives": comparison.positives,
+    }
+    published = (attrition or {}).get("splits", {}).get(split, {})
+    for name, count in counts.items():
+        if isinstance(published.get(name), str):
+            counts[name] = published[name]
+        elif isinstance(count, int) and 0 < count < SMALLEST_CELL:
+            counts[name] = f"<{SMALLEST_CELL}"
+    return {name: cell(count) for name, count in counts.items()}
+
+
+def cell(count: int | str | None) -> str:
+    """A count, or why it is not shown.
+
+    >>> cell(1234), cell("<11"), cell(None)
+    ('1,234', '<11', '')
+    """
+    if count is None:
+        return ""
+    return f"{count:,}" if isinstance(count, int) else count
+
+
+def p_value(difference: Difference, n_boot: int) -> str:
+    """A p-value as tables print it, never below what the bootstrap can tell.
+
+    >>> p_value(Difference(0.1, 0.0, 0.2, 0.0342), 1000)
+    '0.034'
+    >>> p_value(Difference(0.1, 0.1, 0.2, 2 / 1001), 1000)
+    '< 0.003'
+    """
+    if difference.p is None:
+        return ""
+    if difference.p <= 2 / (n_boot + 1):
+        least = np.ceil(1000 * 2 / (n_boot + 1)) / 1000
+        return f"< {least:.3f}"
+    return f"{difference.p:.3f}"
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"cell": cell, "svg": Markup}
+    source = resources.files("claimpt_tf.evaluation") / "report.html.j2"
+    return environment.from_string(source.read_text(encoding="utf-8"))
+
+
+def _headline(
+    comparison: Comparison, counts: Mapping[str, str]
+) -> list[tuple[str, str, str]]:
+    """(figure, what it is, small print) at the top of the page."""
+    auroc = comparison.models[comparison.reference]["auroc"]
+    bounds = ""
+    if auroc.low is not None and auroc.high is not None:
+        bounds = f"{comparison.level:.0%} interval {auroc.low:.3f} to {auroc.high:.3f}"
+    tiles = [
+        (number(auroc.value), "AUROC", bounds or (auroc.reason or "")),
+        (counts["members"], "members", f"with {counts['rows']} index dates"),
+    ]
+    if counts["positives"].replace(",", "").isdigit():
+        rate = f"{comparison.prevalence:.1%} of index dates"
+    else:
+        rate = "too few to show a rate"
+    return [*tiles, (counts["positives"], "with the outcome", rate)]
+
+
+def _models_table(
+    comparison: Comparison, figures: Sequence[str], caption: str
+) -> FigureTable:
+    return FigureTable(
+        caption,
+        [comparison.titles[name] for name in figures],
+        [
+            (model, [_figure_cell(found[name]) for name in figures])
+            for model, found in comparison.models.items()
+        ],
+    )
+
+
+def _differences_table(comparison: Comparison) -> FigureTable | None:
+    if not comparison.differences:
+        return None
+    headings = []
+    for name in DIFFERENCES:
+        headings += [comparison.titles[name], "p"]
+    rows = []
+    for model, found in comparison.differences.items():
+        cells = []
+        for name in DIFFERENCES:
+            one = found[name]
+            p = FigureCell(p_value(one, comparison.n_boot))
+            cells += [_figure_cell(one, sign="+"), p]
+        rows.append((model, cells))
+    return FigureTable(f"Difference to {comparison.reference}", headings, rows)
+
+
+def _figure_cell(figure: Interval | Difference, sign: str = "") -> FigureCell:
+    if figure.value is None:
+        return FigureCell("n/e")
+    text = _digits(figure.value, sign)
+    if figure.low is None or figure.high is None:
+        return FigureCell(text, "n/e")
+    return FigureCell(
+        text, f"{_digits(figure.low, sign)} to {_digits(figure.high, sign)}"
+    )
+
+
+def _digits(value: float, sign: str) -> str:
+    text = f"{value:{sign}.3f}"
+    text = text.lstrip("+-") if float(text) == 0 else text
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def _reasons(comparison: Comparison) -> list[str]:
+    """Why figures are not estimable, each reason once."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for model, figures in comparison.models.items():
+        for name, figure in figures.items():
+            if figure.reason is not None:
+                key = (comparison.titles[name], figure.reason)
+                found.setdefault(key, []).append(model)
+    return [
+        f"{title} of {', '.join(models)}: {reason}."
+        for (title, reason), models in found.items()
+    ]
+
+
+def _subgroup_table(comparison: Comparison, main: str) -> list[FigureTable]:
+    headings = ["members", "outcomes"]
+    headings += [comparison.titles[name] for name in SUBGROUP_FIGURES]
+    tables = []
+    for by in dict.fromkeys(group.by for group in comparison.subgroups):
+        rows: list[tuple[str, Sequence[FigureCell]]] = []
+        for group in comparison.subgroups:
+            if group.by != by:
+                continue
+            if group.suppressed:
+                rows.append((group.level, [FigureCell("not shown")]))
+                continue
+            figures = group.models[main]
+            cells = [FigureCell(cell(n)) for n in (group.patients, group.positives)]
+            cells += [_figure_cell(figures[name]) for name in SUBGROUP_FIGURES]
+            rows.append((group.level, cells))
+        tables.append(FigureTable(TITLES.get(by, by), headings, rows))
+    return tables
+
+
+def _plots(
+    comparison: Comparison, scores: Mapping[str, Floats], labels: Floats, main: str
+) -> list[Plot]:
+    """No curve of fewer than 11 persons with or without the outcome."""
+    labels = labels.astype(np.float64)
+    fewest = min(labels.sum(), len(labels) - labels.sum())
+    if fewest < SMALLEST_CELL or np.ptp(scores[main]) == 0:
+        return []
+    told = {
+        name: "; ".join(
+            f"{model} {with_interval(figures[name])}"
+            for model, figures in comparison.models.items()
+        )
+        for name in ("auroc", "auprc")
+    }
+    return [
+        roc_plot(labels, scores, f"Area under the curve: {told['auroc']}."),
+        precision_recall_plot(labels, scores, f"Average precision: {told['auprc']}."),
+        calibration_plot(labels, scores, main),
+        score_plot(labels, scores, main),
+    ]

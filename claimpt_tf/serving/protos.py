@@ -1,0 +1,135 @@
+"""The few protocol buffers that serving reads, without importing TensorFlow.
+
+TensorFlow's own generated classes come only with `import tensorflow`, which costs
+10-20 s and 400 MB; a server that runs the C++ runtime needs neither. The messages
+below carry the field numbers of TensorFlow's and TensorFlow Serving's published
+.proto files, in a private descriptor pool, so they cannot clash with the originals
+when both are loaded. Fields that serving does not read are left out; the parser
+skips them.
+
+Sources: tensorflow/core/protobuf/saved_model.proto, meta_graph.proto, config.proto,
+tensorflow/core/framework/{graph,function,tensor,tensor_shape}.proto,
+tensorflow_serving/apis/{model,predict,prediction_log}.proto.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+_PACKAGE = "claimpt.serving"
+_SCALARS = {
+    "bool": descriptor_pb2.FieldDescriptorProto.TYPE_BOOL,
+    "bytes": descriptor_pb2.FieldDescriptorProto.TYPE_BYTES,
+    "double": descriptor_pb2.FieldDescriptorProto.TYPE_DOUBLE,
+    "float": descriptor_pb2.FieldDescriptorProto.TYPE_FLOAT,
+    "int32": descriptor_pb2.FieldDescriptorProto.TYPE_INT32,
+    "int64": descriptor_pb2.FieldDescriptorProto.TYPE_INT64,
+    "string": descriptor_pb2.FieldDescriptorProto.TYPE_STRING,
+    "uint32": descriptor_pb2.FieldDescriptorProto.TYPE_UINT32,
+    "uint64": descriptor_pb2.FieldDescriptorProto.TYPE_UINT64,
+}
+
+# message -> field -> (number, type); "T*" is repeated, "map T" is map<string, T>.
+# Enums stand as int32, which is how they travel.
+_MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
+    "Dim": {"size": (1, "int64")},
+    "Shape": {"dim": (2, "Dim*"), "unknown_rank": (3, "bool")},
+    "TensorInfo": {
+        "name": (1, "string"),
+        "dtype": (2, "int32"),
+        "tensor_shape": (3, "Shape"),
+    },
+    "Signature": {
+        "inputs": (1, "map TensorInfo"),
+        "outputs": (2, "map TensorInfo"),
+        "method_name": (3, "string"),
+    },
+    "Node": {"name": (1, "string"), "op": (2, "string")},
+    "FunctionSignature": {"name": (1, "string")},
+    "Function": {"signature": (1, "FunctionSignature"), "node_def": (3, "Node*")},
+    "Library": {"function": (1, "Function*")},
+    "Graph": {"node": (1, "Node*"), "library": (2, "Library")},
+    "MetaInfo": {"tags": (4, "string*"), "tensorflow_version": (5, "string")},
+    "MetaGraph": {
+        "meta_info_def": (1, "MetaInfo"),
+        "graph_def": (2, "Graph"),
+        "signature_def": (5, "map Signature"),
+    },
+    "SavedModel": {"meta_graphs": (2, "MetaGraph*")},
+    "SessionConfig": {
+        "intra_op_parallelism_threads": (2, "int32"),
+        "inter_op_parallelism_threads": (5, "int32"),
+    },
+    "Tensor": {
+        "dtype": (1, "int32"),
+        "tensor_shape": (2, "Shape"),
+        "tensor_content": (4, "bytes"),
+        "float_val": (5, "float*"),
+        "double_val": (6, "double*"),
+        "int_val": (7, "int32*"),
+        "string_val": (8, "bytes*"),
+        "int64_val": (10, "int64*"),
+        "bool_val": (11, "bool*"),
+        "uint32_val": (16, "uint32*"),
+        "uint64_val": (17, "uint64*"),
+    },
+    "ModelSpec": {"name": (1, "string"), "signature_name": (3, "string")},
+    "PredictRequest": {"model_spec": (1, "ModelSpec"), "inputs": (2, "map Tensor")},
+    "PredictLog": {"request": (1, "PredictRequest")},
+    "PredictionLog": {"predict_log": (6, "PredictLog")},
+}
+
+
+def _set_type(field: descriptor_pb2.FieldDescriptorProto, kind: str) -> None:
+    if kind in _SCALARS:
+        field.type = _SCALARS[kind]
+    else:
+        field.type = descriptor_pb2.FieldDescriptorProto.TYPE_MESSAGE
+        field.type_name = f".{_PACKAGE}.{kind}"
+
+
+def _describe() -> descriptor_pb2.FileDescriptorProto:
+    file = descriptor_pb2.FileDescriptorProto(
+        name="claimpt/serving.proto", package=_PACKAGE, syntax="proto3"
+    )
+    for message_name, fields in _MESSAGES.items():
+        message = file.message_type.add(name=message_name)
+        for name, (number, kind) in fields.items():
+            field = message.field.add(name=name, number=number)
+            repeated = kind.endswith("*") or kind.startswith("map ")
+            field.label = (
+                descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
+                if repeated
+                else descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL
+            )
+            if not kind.startswith("map "):
+                _set_type(field, kind.rstrip("*"))
+                continue
+            entry_name = name.title().replace("_", "") + "Entry"
+            entry = message.nested_type.add(name=entry_name)
+            entry.options.map_entry = True
+            for part, number_, part_kind in (("key", 1, "string"), ("value", 2, kind)):
+                part_field = entry.field.add(name=part, number=number_)
+                part_field.label = descriptor_pb2.FieldDescriptorProto.LABEL_OPTIONAL
+                _set_type(part_field, part_kind.removeprefix("map "))
+            _set_type(field, f"{message_name}.{entry_name}")
+    return file
+
+
+_POOL = descriptor_pool.DescriptorPool()
+_POOL.AddSerializedFile(_describe().SerializeToString())
+
+
+def _message_class(name: str) -> Any:
+    descriptor = _POOL.FindMessageTypeByName(f"{_PACKAGE}.{name}")
+    if hasattr(message_factory, "GetMessageClass"):
+        return message_factory.GetMessageClass(descriptor)
+    # protobuf 3, which TensorFlow 2.16's stack pins, knows only the factory object.
+    return message_factory.MessageFactory(_POOL).GetPrototype(descriptor)
+
+
+SavedModel = _message_class("SavedModel")
+SessionConfig = _message_class("SessionConfig")
+PredictionLog = _message_class("PredictionLog")

@@ -1,0 +1,137 @@
+"""Which codes a task means: prefixes and globs, matched a distinct code at a time."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+import polars as pl
+
+CODE_SYSTEMS = (
+    "ICD10CM",
+    "ICD10PCS",
+    "ICD9CM",
+    "ICD9PCS",
+    "HCPCS",
+    "CPT",
+    "NDC",
+    "SNOMED",
+    "RXNORM",
+    "CVX",
+    "LOINC",
+    "DRG",
+)
+
+_DOTTED_SYSTEMS = ("ICD10CM", "ICD10PCS", "ICD9CM", "ICD9PCS")
+_PATTERN = re.compile(r"([A-Za-z][A-Za-z0-9_-]*):(\S+)")
+_GLOB_TOKEN = re.compile(r"\[!?[A-Z0-9-]+\]|[*?]|[^*?\[\]]")
+
+
+def normalise_pattern(pattern: str) -> str:
+    """The pattern as records spell codes: upper case, ICD codes without dots.
+
+    A pattern is `SYSTEM:PREFIX`, or `SYSTEM:GLOB` where `?` is one character, `*`
+    any number of them and `[...]` one of a set; a glob describes the whole code.
+
+    Args:
+        pattern: what the task file says.
+
+    Returns:
+        The same pattern, normalised.
+
+    Raises:
+        ValueError: no system, an unknown spelling of a known system, or a glob with
+            an open bracket. The message says what was meant, where that is clear.
+
+    >>> normalise_pattern("icd10cm:j45.90")
+    'ICD10CM:J4590'
+    >>> normalise_pattern("ICD-10-CM:J45")
+    Traceback (most recent call last):
+    ...
+    ValueError: 'ICD-10-CM:J45': unknown code system 'ICD-10-CM'; did you mean ICD10CM?
+    """
+    parts = _PATTERN.fullmatch(pattern.strip())
+    if parts is None:
+        raise ValueError(
+            f"{pattern!r} is not SYSTEM:CODE; write for example ICD10CM:J45 "
+            "(all codes that start so) or ICD10CM:T3???2* (a glob)"
+        )
+    system, code = parts.group(1).upper(), parts.group(2).upper()
+    if system not in CODE_SYSTEMS:
+        near = difflib.get_close_matches(system, CODE_SYSTEMS, n=1, cutoff=0.7)
+        if near:
+            raise ValueError(
+                f"{pattern!r}: unknown code system {parts.group(1)!r}; "
+                f"did you mean {near[0]}?"
+            )
+    if system in _DOTTED_SYSTEMS:
+        code = code.replace(".", "")
+    if "".join(_GLOB_TOKEN.findall(code)) != code:
+        raise ValueError(
+            f"{pattern!r}: a bracket is not closed, or holds something else than "
+            "letters, digits and '-'"
+        )
+    return f"{system}:{code}"
+
+
+def pattern_regex(patterns: Iterable[str]) -> str:
+    """One regular expression that matches what any of the normalised patterns does.
+
+    >>> pattern_regex(["ICD10CM:J45", "ICD10CM:T4???2*"])
+    '^(?:ICD10CM:J45|ICD10CM:T4...2.*$)'
+    """
+    return "^(?:" + "|".join(_one_regex(pattern) for pattern in patterns) + ")"
+
+
+def _one_regex(pattern: str) -> str:
+    tokens = _GLOB_TOKEN.findall(pattern)
+    expression = "".join(_token_regex(token) for token in tokens)
+    is_glob = any(token[0] in "*?[" for token in tokens)
+    return expression + "$" if is_glob else expression
+
+
+def _token_regex(token: str) -> str:
+    if token == "*":
+        return ".*"
+    if token == "?":
+        return "."
+    if token.startswith("["):
+        return token.replace("[!", "[^")
+    return token if token.isalnum() or token == ":" else re.escape(token)
+
+
+def matching_codes(codes: pl.Series, patterns: Iterable[str]) -> pl.Series:
+    """Those of the distinct codes that any of the normalised patterns matches.
+
+    Args:
+        codes: String, distinct codes as records hold them (`SYSTEM:CODE`).
+        patterns: normalised patterns; none match nothing.
+
+    >>> codes = pl.Series(["ICD10CM:J4521", "ICD10CM:J069", "ICD9CM:49302"])
+    >>> matching_codes(codes, ["ICD10CM:J45", "ICD9CM:493??"]).to_list()
+    ['ICD10CM:J4521', 'ICD9CM:49302']
+    """
+    patterns = tuple(patterns)
+    if not patterns:
+        return codes.clear()
+    return codes.filter(codes.str.contains(pattern_regex(patterns)))
+
+
+def with_any_code(coded: pl.DataFrame, patterns: Iterable[str]) -> pl.DataFrame:
+    """The visits with at least one matching code.
+
+    Args:
+        coded: one row a code of a visit: `visit` (any integer) and `code` (String).
+        patterns: normalised patterns.
+
+    Returns:
+        One column, `visit`, distinct.
+
+    >>> coded = pl.DataFrame({"visit": [0, 0, 1], "code": ["CVX:1", "CVX:2", "CVX:9"]})
+    >>> with_any_code(coded, ["CVX:1", "CVX:2"])["visit"].to_list()
+    [0]
+    """
+    hits = matching_codes(coded["code"].unique(), patterns)
+    matched = coded.lazy().join(hits.to_frame("code").lazy(), on="code", how="semi")
+    return matched.select(pl.col("visit").unique()).collect()

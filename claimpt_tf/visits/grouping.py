@@ -1,0 +1,249 @@
+"""Kept claim lines -> visits: which line belongs to which visit."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from claimpt_tf.claims.events import SETTINGS
+from claimpt_tf.visits.rules import VisitRules
+
+# A setting is known by its place in SETTINGS, which is its order of precedence.
+IP, ED, OP, RX, OTHER = range(len(SETTINGS))
+
+_CLAIM = ["who", "table", "claim"]
+_DAY_BITS = 24  # days since 1970 stay far within +-2**23
+
+
+def group_lines(
+    lines: pl.DataFrame, rules: VisitRules
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Puts each line into a visit.
+
+    Args:
+      lines: Kept lines with `who`, `table`, `claim`, `day`, `end_day`, `setting`
+        (Int8, place in SETTINGS) and `cents`.
+      rules: The choices.
+
+    Returns:
+      The lines, in their order, with `visit`, the number of their visit; and the
+      visits, one row each in the order of that number: `who`, `setting`, `day`,
+      `end_day`, `cents`, sorted by member, first day, setting and last day.
+    """
+    lines = _claims_of_one_setting(lines)
+    lines = _anchored(lines, rules)
+    if rules.link_pharmacy:
+        lines = _linked_fills(lines)
+    key = (pl.col("who").cast(pl.Int64) * 8 + pl.col("setting")) * 2**32 + (
+        pl.col("anchor").cast(pl.Int64) + 2**31
+    )
+    lines = lines.with_columns(key=key)
+    visits = (
+        lines.group_by("key")
+        .agg(
+            pl.col("who", "setting", "anchor").first(),
+            pl.col("day").min(),
+            pl.col("end_day").max(),
+            pl.col("cents").sum(),
+        )
+        .sort("who", "day", "setting", "end_day", "anchor")
+        .with_row_index("visit")
+    )
+    lines = lines.join(
+        visits.select("key", "visit"), on="key", how="left", maintain_order="left"
+    )
+    return (
+        lines.drop("key", "anchor"),
+        visits.select("who", "setting", "day", "end_day", "cents"),
+    )
+
+
+def _claims_of_one_setting(lines: pl.DataFrame) -> pl.DataFrame:
+    """Gives the lines of an inpatient or emergency claim one setting.
+
+    Lines more than a day away from the claim's inpatient (emergency) lines keep
+    theirs: a month's bill may mention one emergency visit.
+    """
+    strong = (
+        lines.filter(pl.col("setting") <= ED)
+        .group_by(_CLAIM)
+        .agg(
+            strongest=pl.col("setting").min(),
+            first=pl.col("day").min() - 1,
+            last=pl.col("end_day").max() + 1,
+        )
+    )
+    own = pl.col("setting")
+    near = pl.col("day").is_between("first", "last") & (pl.col("setting") != RX)
+    return (
+        lines.join(strong, on=_CLAIM, how="left", maintain_order="left")
+        .with_columns(
+            setting=pl.when(near)
+            .then(pl.min_horizontal(own, "strongest"))
+            .otherwise(own),
+            # A fill is a moment, however many days it supplies.
+            end_day=pl.when(pl.col("setting") == RX).then("day").otherwise("end_day"),
+        )
+        .drop("strongest", "first", "last")
+    )
+
+
+def _anchored(lines: pl.DataFrame, rules: VisitRules) -> pl.DataFrame:
+    """Adds `anchor`: lines of equal member, setting and anchor are one visit."""
+    stays = _spans(lines, IP, rules.inpatient_gap_days)
+    arrivals = _admitted(_spans(lines, ED, 0), stays, rules)
+    place = lines.select(_place("day")).to_series()
+    lines = lines.with_columns(
+        stay=_last_at_or_before(stays, place),
+        arrival=pl.when(pl.col("setting") == ED).then(
+            _last_at_or_before(arrivals, place)
+        ),
+    ).join(
+        arrivals.select("arrival", "admitted_to"),
+        on="arrival",
+        how="left",
+        maintain_order="left",
+    )
+    other = pl.col("day")
+    if rules.outpatient == "claim":
+        claim = pl.struct("table", "claim").rank("dense").cast(pl.Int32)
+        other = pl.when(pl.col("setting") == RX).then("day").otherwise(claim)
+    setting, admitted = pl.col("setting"), pl.col("admitted_to").is_not_null()
+    return lines.with_columns(
+        anchor=pl.when(setting == IP)
+        .then("stay")
+        .when(admitted)
+        .then("admitted_to")
+        .when(setting == ED)
+        .then("arrival")
+        .otherwise(other),
+        setting=pl.when(admitted).then(pl.lit(IP, pl.Int8)).otherwise("setting"),
+    ).drop("stay", "arrival", "admitted_to")
+
+
+def _spans(lines: pl.DataFrame, setting: int, gap_days: int) -> pl.DataFrame:
+    """The claims of a setting merged into disjoint spans of days.
+
+    Claims of a member merge when one starts at most `gap_days` after the other
+    ends. Returns `who`, `day`, `end_day` and `place`, sorted by `place`.
+    """
+    claims = (
+        lines.filter(pl.col("setting") == setting)
+        .group_by(_CLAIM)
+        .agg(pl.col("day").min(), pl.col("end_day").max())
+        .sort("who", "day", "end_day")
+    )
+    reached = pl.col("end_day").cum_max().shift().over("who")
+    starts = (pl.col("day") > reached + gap_days).fill_null(True)
+    return (
+        claims.with_columns(span=starts.cum_sum())
+        .group_by("span", maintain_order=True)
+        .agg(pl.col("who", "day").first(), pl.col("end_day").max())
+        .with_columns(place=_place("day"))
+    )
+
+
+def _admitted(
+    arrivals: pl.DataFrame, stays: pl.DataFrame, rules: VisitRules
+) -> pl.DataFrame:
+    """Adds `arrival` (own number) and `admitted_to` (number of a stay, or null).
+
+    An emergency visit belongs to a stay when it ends at most
+    `ed_before_admission_days` before the stay begins, or starts during it. One that
+    starts on the day of discharge is a return, unless that is also the day of
+    admission.
+    """
+    stay = stays.with_row_index("admitted_to").select(
+        pl.col("admitted_to").cast(pl.Int32),
+        stay_who="who",
+        stay_until=pl.max_horizontal("end_day", pl.col("day") + 1),
+    )
+    latest = arrivals.select(
+        _place("end_day") + rules.ed_before_admission_days
+    ).to_series()
+    return (
+        arrivals.with_row_index("arrival")
+        .with_columns(
+            pl.col("arrival").cast(pl.Int32),
+            admitted_to=_last_at_or_before(stays, latest),
+        )
+        .join(stay, on="admitted_to", how="left", maintain_order="left")
+        .with_columns(
+            admitted_to=pl.when(
+                (pl.col("stay_who") == pl.col("who"))
+                & (pl.col("day") < pl.col("stay_until"))
+            ).then("admitted_to")
+        )
+    )
+
+
+def _linked_fills(lines: pl.DataFrame) -> pl.DataFrame:
+    """Moves fills into the visit of their day.
+
+    That is the stay that covers the day, else the visit of another kind that starts
+    on it (emergency before outpatient before other), else a pharmacy visit.
+    """
+    visits = (
+        lines.filter(pl.col("setting") != RX)
+        .group_by("who", "setting", "anchor")
+        .agg(pl.col("day").min(), pl.col("end_day").max())
+        .with_columns(place=_place("day"))
+        .sort("place", "setting", "end_day", "anchor")
+    )
+    stays = visits.filter(pl.col("setting") == IP).with_row_index("stay")
+    same_day = visits.unique("place", keep="first", maintain_order=True)
+    fill = pl.col("setting") == RX
+    linked = (
+        lines.with_columns(place=_place("day"))
+        .with_columns(
+            stay=_last_at_or_before(stays, lines.select(_place("day")).to_series())
+        )
+        .join(
+            stays.select(
+                pl.col("stay").cast(pl.Int32),
+                stay_who="who",
+                stay_end="end_day",
+                stay_anchor="anchor",
+            ),
+            on="stay",
+            how="left",
+            maintain_order="left",
+        )
+        .join(
+            same_day.select("place", day_setting="setting", day_anchor="anchor"),
+            on="place",
+            how="left",
+            maintain_order="left",
+        )
+    )
+    in_stay = (
+        fill
+        & (pl.col("stay_who") == pl.col("who"))
+        & (pl.col("day") <= pl.col("stay_end"))
+    ).fill_null(False)
+    on_day = fill & pl.col("day_anchor").is_not_null()
+    return linked.select(
+        *[name for name in lines.columns if name not in ("setting", "anchor")],
+        setting=pl.when(in_stay)
+        .then(pl.lit(IP, pl.Int8))
+        .when(on_day)
+        .then("day_setting")
+        .otherwise("setting"),
+        anchor=pl.when(in_stay)
+        .then("stay_anchor")
+        .when(on_day)
+        .then("day_anchor")
+        .otherwise("anchor"),
+    )
+
+
+def _place(day: str) -> pl.Expr:
+    """Member and day as one Int64 that sorts by member, then day."""
+    return pl.col("who").cast(pl.Int64) * 2**_DAY_BITS + (
+        pl.col(day).cast(pl.Int64) + 2 ** (_DAY_BITS - 1)
+    )
+
+
+def _last_at_or_before(spans: pl.DataFrame, places: pl.Series) -> pl.Series:
+    """The number (Int32) of the last span that begins at or before each place."""
+    found = spans["place"].search_sorted(places, side="right").cast(pl.Int32) - 1
+    return pl.select(pl.when(found >= 0).then(found)).to_series()

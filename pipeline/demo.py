@@ -21,7 +21,6 @@ from claimpt_tf.errors import GateError
 from claimpt_tf.evaluation.compare import Comparison
 from claimpt_tf.serving.client import Client
 from claimpt_tf.serving.errors import ServingError
-
 from pipeline.local_runner import find_true_risk, run_pipeline
 from pipeline.options import build_config
 

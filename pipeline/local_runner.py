@@ -131,7 +131,7 @@ def _show_claims(console: Console, examples: str, name: str) -> None:
 
 def _show_cohort(console: Console, attrition: str, name: str) -> None:
     for line in (Path(attrition) / name).read_text().splitlines():
-        console.print(f"      {line}", markup=False)
+        console.print(f"      {line}", markup=False, soft_wrap=True)
 
 
 def find_true_risk(input_base: str) -> str:

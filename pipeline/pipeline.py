@@ -9,12 +9,12 @@ import tensorflow_model_analysis as tfma
 from tfx.components import (
     Evaluator,
     ExampleValidator,
-    ImportSchemaGen,
     Pusher,
     StatisticsGen,
     Trainer,
     Transform,
 )
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, transform_pb2
 

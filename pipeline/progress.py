@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 
 _RUNNING, _FINISHED = "Component %s is running.", "Component %s is finished."
-_NOT_COMPONENTS = ("schema_importer",)
 
 
 class ComponentLines(logging.Handler):
@@ -37,7 +36,8 @@ class ComponentLines(logging.Handler):
         """Prints the start and the end of components, nothing else."""
         if record.msg == _RUNNING:
             self._began = time.monotonic()
-            self._console.print(f"  [dim]…[/] {record.args[0]}", end="\r")
+            if self._console.is_terminal:
+                self._console.print(f"  [dim]…[/] {record.args[0]}", end="\r")
         elif record.msg == _FINISHED:
             name = str(record.args[0])
             seconds = time.monotonic() - self._began
@@ -57,6 +57,9 @@ def logs_to(path: str, lines: logging.Handler, verbose: bool) -> Iterator[None]:
     """
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
+    tensorflow = logging.getLogger("tensorflow")  # writes to the screen by itself
+    its_own = tensorflow.handlers[:]
+    tensorflow.handlers, tensorflow.propagate = [], True
     file = logging.FileHandler(path)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root.handlers = [file, lines] + ([logging.StreamHandler()] if verbose else [])
@@ -68,3 +71,4 @@ def logs_to(path: str, lines: logging.Handler, verbose: bool) -> Iterator[None]:
         logging.captureWarnings(False)
         file.close()
         root.handlers, root.level = before, level
+        tensorflow.handlers, tensorflow.propagate = its_own, False

@@ -22,7 +22,7 @@ from claimpt_tf.claims.table_batch import TableBatch
 from claimpt_tf.errors import InputError
 
 _HEAD_BYTES = 1 << 20
-_BLOCK_BYTES = 1 << 24
+_BLOCK_BYTES = 1 << 22
 _GZIP_MAGIC = b"\x1f\x8b"
 _WHOLE_GZIP_BYTES = 1 << 25
 _UTF8_BOM = b"\xef\xbb\xbf"
@@ -32,10 +32,17 @@ _OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 @dataclass(frozen=True)
 class _Head:
-    """The names in the header line, and how many lines stand before the data."""
+    """What stands before the data.
+
+    Attributes:
+      names: Column names, in order.
+      lines: Lines up to and including the header's.
+      alone: Nothing follows.
+    """
 
     names: list[str]
     lines: int
+    alone: bool
 
 
 class CsvFile:
@@ -69,6 +76,9 @@ class CsvFile:
             something else than commas.
         """
         return self._head().names
+
+    def check_types(self, positions: Mapping[str, int]) -> None:
+        """Nothing to check: every cell is text."""
 
     def check_whole(self) -> None:
         """Decompress a gzip file of up to 32 MiB to see that it is whole.
@@ -113,7 +123,7 @@ class CsvFile:
             pending_rows += len(block)
             if pending_rows < batch_rows:
                 continue
-            frame = pl.concat(pending, rechunk=False)
+            frame = pl.concat(pending)
             whole = pending_rows - pending_rows % batch_rows
             for start in range(0, whole, batch_rows):
                 batch = _numbered(
@@ -124,18 +134,20 @@ class CsvFile:
             pending_rows -= whole
             pending = [frame.slice(whole)] if pending_rows else []
         if pending or malformed:
-            frame = pl.concat(pending, rechunk=False) if pending else _nothing(positions)
+            frame = pl.concat(pending) if pending else _nothing(positions)
             yield _numbered(frame, rows_before, malformed, last=True)
 
     def _blocks(
         self, positions: Mapping[str, int], malformed: list[int]
     ) -> Iterator[pl.DataFrame]:
         head = self._head()
+        if head.alone:
+            return
         names = [f"column {position}" for position in range(len(head.names))]
         wanted = [names[position] for position in positions.values()]
 
         def note(row: pc.InvalidRow) -> str:
-            malformed.append(row.number - 1)
+            malformed.append(row.number - head.lines)
             return "skip"
 
         compression = "gzip" if self._is_gzip() else None
@@ -203,15 +215,18 @@ class CsvFile:
         if blank == len(lines):
             raise InputError(f"{self.source}: the file has no header line.")
         try:
-            line = lines[blank].decode("utf-8").rstrip("\r")
+            header = lines[blank].decode("utf-8").rstrip("\r")
         except UnicodeDecodeError as error:
             raise self._not_utf8("its header line is not") from error
-        return _Head(self._names(line), blank + 1)
+        alone = len(content) < _HEAD_BYTES and not any(
+            line.strip() for line in lines[blank + 1 :]
+        )
+        return _Head(self._names(header), blank + 1, alone)
 
     def _names(self, line: str) -> list[str]:
-        names = next(csv.reader([line]))
+        names = _split(line, ",")
         for delimiter, spoken in _OTHER_DELIMITERS.items():
-            if len(next(csv.reader([line], delimiter=delimiter))) > len(names):
+            if len(_split(line, delimiter)) > len(names):
                 raise InputError(
                     f"{self.source}: the columns are separated by {spoken}; commas are "
                     "expected. Write the file again with commas between its columns."
@@ -242,6 +257,10 @@ class CsvFile:
                 'likely because a quote (") is opened and never closed.'
             )
         return InputError(f"{self.source}: the file cannot be read to its end.")
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
 
 
 def _read_ahead(blocks: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:

@@ -45,6 +45,25 @@ class ParquetFile:
         """
         return list(self._file.schema_arrow.names)
 
+    def check_types(self, positions: Mapping[str, int]) -> None:
+        """Columns that are used must hold one plain value a cell.
+
+        Args:
+          positions: Column positions in the file by the names they get.
+
+        Raises:
+          InputError: Some hold lists, structures or raw bytes; all are named.
+        """
+        schema = self._file.schema_arrow
+        odd = [
+            f"{self.source}: column '{name}' has the type {schema.field(place).type}; "
+            "text, a number or a date in each cell is expected."
+            for name, place in positions.items()
+            if _not_plain(schema.field(place).type)
+        ]
+        if odd:
+            raise InputError("\n".join(odd))
+
     def check_whole(self) -> None:
         """A readable footer, which stands at the end, shows that the file is whole.
 
@@ -108,3 +127,14 @@ class ParquetFile:
         return InputError(
             f"{self.source}: the file is no readable Parquet: {how}. Write it again."
         )
+
+
+def _not_plain(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_nested(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_fixed_size_binary(kind)
+    )

@@ -99,11 +99,11 @@ def check_input(source: str, input_path: str) -> InputReport:
       InputError: There is no such reader, or its input cannot be used.
     """
     reader = reader_for(source)
-    tables = getattr(reader, "tables", None)
-    if tables is None:
-        reader.check(input_path)
-        return InputReport(())
-    return inspect_tables(tables, input_path, getattr(reader, "nested", False))
+    inspect: Callable[[str], InputReport] | None = getattr(reader, "inspect", None)
+    if inspect is not None:
+        return inspect(input_path)
+    reader.check(input_path)
+    return InputReport(())
 
 
 def inspect_tables(
@@ -162,6 +162,7 @@ def _for_each(
 def _open(spec: TableSpec, found: InputFile) -> _Opened:
     file = found.open()
     positions = header.match(spec, file.header(), found.source)
+    file.check_types(positions)
     file.check_whole()
     return _Opened(spec, found.source, file, positions)
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from claimpt_tf.claims import header
 from claimpt_tf.claims.input_folder import find_files, source_of
-from claimpt_tf.claims.preflight import inspect_tables
+from claimpt_tf.claims.preflight import InputReport, inspect_tables
 from claimpt_tf.claims.quarantine import quarantine_rows
 from claimpt_tf.claims.reader import Chunk, Unit
 from claimpt_tf.claims.table_batch import TableBatch
@@ -50,13 +50,17 @@ class TableReader(ABC):
 
     def check(self, input_path: str) -> None:
         """Raises InputError for whatever can be seen without reading it all."""
-        inspect_tables(self.tables, input_path, self.nested)
+        self.inspect(input_path)
+
+    def inspect(self, input_path: str) -> InputReport:
+        """As `check`; tells what was found."""
+        return inspect_tables(self.tables, input_path, self.nested)
 
     def units(self, input_path: str) -> list[Unit]:
         """Whole CSV files and Parquet row groups, by table, file and part."""
         found = find_files(self.tables, input_path, self.nested)
         return [
-            Unit(table, str(file.path.resolve()), part)
+            Unit(table, str(file.path.absolute()), part)
             for table, files in found.items()
             for file in files
             for part in range(file.open().parts)

@@ -32,11 +32,13 @@ def diagnoses(codes: pl.Series) -> pl.Series:
       >>> diagnoses(pl.Series(["493.90", "42", "8.61", "e849.0", "J45.20 "])).to_list()
       ['49390', '042', '00861', 'E8490', 'J4520']
     """
-    trimmed = codes.str.strip_chars()
-    if trimmed.str.contains(r"^\d{1,2}(?:\.|$)").any():
-        trimmed = trimmed.str.replace(r"^(\d)(\.|$)", "00${1}${2}")
-        trimmed = trimmed.str.replace(r"^(\d\d)(\.|$)", "0${1}${2}")
-    return plain(trimmed)
+    if codes.str.contains(".", literal=True).any():
+        codes = codes.str.replace_all(r"[^0-9A-Za-z.]", "")
+        codes = codes.str.replace(r"^(\d)\.", "00${1}.")
+        codes = codes.str.replace(r"^(\d\d)\.", "0${1}.")
+    bare = plain(codes)
+    short = (bare.str.len_bytes() < 3) & bare.str.contains(r"^\d")
+    return bare.zip_with(~short.fill_null(False), bare.str.zfill(3))
 
 
 def procedures(codes: pl.Series) -> pl.Series:

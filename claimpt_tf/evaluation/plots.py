@@ -173,7 +173,7 @@ def calibration_plot(labels: Floats, scores: Mapping[str, Floats], model: str) -
         for one in (axes, below):
             one.xaxis.set_major_formatter(_percent(top))
         axes.yaxis.set_major_formatter(_percent(top))
-    shown = "; ".join(f"{p:.1%} predicted, {o:.1%} seen" for p, o, _, _ in points)
+    shown = "; ".join(f"{p:.0%} predicted, {o:.0%} seen" for p, o, _, _ in points)
     return _plot(
         figure,
         "calibration",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -145,6 +145,8 @@ def render_report(
     default = f"claimpt run --source {source or 'SOURCE'} --input CLAIMS"
     default += f" --task {task.name} --output RUN"
     counts = shown_counts(comparison, attrition, split)
+    if not _is_number(counts["positives"]):
+        comparison = _without_constant_scores(comparison, scores)
     return _template().render(
         title=title_of(task),
         description=task.description,
@@ -167,7 +169,9 @@ def render_report(
         reasons=_reasons(comparison),
         lines=lines_of(scores),
         plots=_plots(comparison, scores, frame["label"].to_numpy(), main),
-        subgroups=_subgroup_table(comparison, main),
+        subgroups=_subgroup_tables(
+            comparison, main, outcomes=_is_number(counts["positives"])
+        ),
         hidden_subgroups=any(group.suppressed for group in comparison.subgroups),
         smallest_cell=SMALLEST_CELL,
         comparison=comparison,
@@ -216,7 +220,7 @@ def p_value(difference: Difference, n_boot: int) -> str:
     >>> p_value(Difference(0.1, 0.0, 0.2, 0.0342), 1000)
     '0.034'
     >>> p_value(Difference(0.1, 0.1, 0.2, 2 / 1001), 1000)
-    '< 0.003'
+    '< 0.002'
     """
     if difference.p is None:
         return ""
@@ -238,6 +242,26 @@ def _template() -> jinja2.Template:
     return environment.from_string(source.read_text(encoding="utf-8"))
 
 
+def _without_constant_scores(
+    comparison: Comparison, scores: Mapping[str, Floats]
+) -> Comparison:
+    """Leaves out models whose AUPRC and PPV are the prevalence, so the count itself."""
+    told = [
+        model
+        for model in comparison.models
+        if np.ptp(scores[model]) > 0 or model == comparison.reference
+    ]
+    return replace(
+        comparison,
+        models={model: comparison.models[model] for model in told},
+        differences={
+            model: found
+            for model, found in comparison.differences.items()
+            if model in told
+        },
+    )
+
+
 def _headline(
     comparison: Comparison, counts: Mapping[str, str]
 ) -> list[tuple[str, str, str]]:
@@ -250,7 +274,7 @@ def _headline(
         (number(auroc.value), "AUROC", bounds or (auroc.reason or "")),
         (counts["members"], "members", f"with {counts['rows']} index dates"),
     ]
-    if counts["positives"].replace(",", "").isdigit():
+    if _is_number(counts["positives"]):
         rate = f"{comparison.prevalence:.1%} of index dates"
     else:
         rate = "too few to show a rate"
@@ -318,8 +342,15 @@ def _reasons(comparison: Comparison) -> list[str]:
     ]
 
 
-def _subgroup_table(comparison: Comparison, main: str) -> list[FigureTable]:
-    headings = ["members", "outcomes"]
+def _is_number(count: str) -> bool:
+    return count.replace(",", "").isdigit()
+
+
+def _subgroup_tables(
+    comparison: Comparison, main: str, outcomes: bool
+) -> list[FigureTable]:
+    """A table a grouping; without `outcomes`, whose sum is withheld elsewhere."""
+    headings = ["members", *(["outcomes"] if outcomes else [])]
     headings += [comparison.titles[name] for name in SUBGROUP_FIGURES]
     tables = []
     for by in dict.fromkeys(group.by for group in comparison.subgroups):
@@ -331,7 +362,8 @@ def _subgroup_table(comparison: Comparison, main: str) -> list[FigureTable]:
                 rows.append((group.level, [FigureCell("not shown")]))
                 continue
             figures = group.models[main]
-            cells = [FigureCell(cell(n)) for n in (group.patients, group.positives)]
+            counts = [group.patients, *([group.positives] if outcomes else [])]
+            cells = [FigureCell(cell(count)) for count in counts]
             cells += [_figure_cell(figures[name]) for name in SUBGROUP_FIGURES]
             rows.append((group.level, cells))
         tables.append(FigureTable(TITLES.get(by, by), headings, rows))

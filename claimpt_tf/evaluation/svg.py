@@ -85,6 +85,7 @@ def inline_svg(figure: Figure, name: str, title: str, description: str) -> str:
         text = text.replace(colour, f"var({variable})")
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", text)
     text = re.sub(r"\bfont: ([\d.]+px)[^;\"]*", r"font-size: \1", text)
+    text = re.sub(r"\bfont-family: [^;\"]*;?\s*", "", text)  # the page's own
     view_box = re.search(r'viewBox="[^"]*"', text)
     assert view_box is not None
     opening = (

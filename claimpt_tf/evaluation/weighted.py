@@ -277,9 +277,9 @@ def ppv_at_capacity(rows: Weighted, share: float) -> Floats:
     return hits / capacity
 
 
-_STEPS = 40
+_STEPS = 60
 _TOLERANCE = 3e-4  # Newton squares its error: about 1e-7 is left
-_LONGEST_STEP = 3.0  # it overshoots from a poor start
+_LONGEST_STEP = 2.0  # of any row's log odds: it overshoots from a poor start
 
 
 def _sigmoid(values: Floats) -> Floats:
@@ -313,6 +313,7 @@ def _fit_line(rows: Weighted, start: tuple[float, float]) -> tuple[Floats, Float
     weights, logits = rows.weights, rows.ranked.logits
     impossible = rows.separated
     design = np.stack([np.ones_like(logits), logits, logits**2], axis=1)
+    extremes = np.array([logits[0], logits[-1]])
     observed = weights @ (design[:, :2] * rows.ranked.labels[:, None])
     expected = _sigmoid(start[0] + start[1] * logits)
     sums = weights @ (design[:, :2] * expected[:, None])
@@ -321,9 +322,9 @@ def _fit_line(rows: Weighted, start: tuple[float, float]) -> tuple[Floats, Float
     slope = np.full(len(weights), start[1])
     for _ in range(_STEPS):
         up, tilt = _solve_pairs(curvature, observed - sums)
-        longest = np.maximum(np.abs(up), np.abs(tilt))
-        sound = np.isfinite(longest)
         with np.errstate(invalid="ignore", divide="ignore"):
+            longest = np.abs(up[:, None] + tilt[:, None] * extremes).max(axis=1)
+            sound = np.isfinite(longest)
             shrink = np.where(sound, np.minimum(1.0, _LONGEST_STEP / longest), 0.0)
         intercept = intercept + shrink * np.where(sound, up, 0.0)
         slope = slope + shrink * np.where(sound, tilt, 0.0)

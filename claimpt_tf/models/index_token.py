@@ -28,10 +28,16 @@ class IndexToken(keras.layers.Layer):
     def __init__(self, width: int, sexes: int = 2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.width, self.sexes = width, sexes
-        self.sex = keras.layers.Embedding(sexes + 1, width, name="sex")
-        self.date = keras.layers.Dense(width, name="date")
-        self.history = keras.layers.Dense(width, name="history")
-        self.norm = keras.layers.LayerNormalization(name="norm")
+        self.sex = keras.layers.Embedding(
+            sexes + 1, width, name="sex", dtype=self.dtype_policy
+        )
+        self.date = keras.layers.Dense(width, name="date", dtype=self.dtype_policy)
+        self.history = keras.layers.Dense(
+            width, name="history", dtype=self.dtype_policy
+        )
+        self.norm = keras.layers.LayerNormalization(
+            name="norm", dtype=self.dtype_policy
+        )
 
     def build(self, input_shape: Any) -> None:
         """Builds the parts; shapes are known from the arguments alone."""

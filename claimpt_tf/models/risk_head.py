@@ -19,7 +19,7 @@ class RiskHead(keras.layers.Layer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.score = keras.layers.Dense(1, name="score")
+        self.score = keras.layers.Dense(1, name="score", dtype=self.dtype_policy)
 
     def build(self, states_shape: Any) -> None:
         """Makes the score and the identity calibration."""

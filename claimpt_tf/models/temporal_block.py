@@ -32,18 +32,31 @@ class TemporalBlock(keras.layers.Layer):
         dropout: float = 0.1,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # Days must not be rounded to half precision with everything else.
+        super().__init__(autocast=False, **kwargs)
         if width % heads or (width // heads) % 2:
             raise ValueError(f"width {width} must be an even multiple of heads {heads}")
         self.width, self.heads = width, heads
         self.feed_forward, self.dropout = feed_forward, dropout
-        self.attention_norm = keras.layers.LayerNormalization(name="attention_norm")
-        self.qkv = keras.layers.Dense(3 * width, use_bias=False, name="qkv")
-        self.output_projection = keras.layers.Dense(width, name="output_projection")
-        self.norm = keras.layers.LayerNormalization(name="norm")
-        self.expand = keras.layers.Dense(feed_forward, "gelu", name="expand")
-        self.contract = keras.layers.Dense(width, name="contract")
-        self.drop = keras.layers.Dropout(dropout, name="drop")
+        self.attention_norm = keras.layers.LayerNormalization(
+            name="attention_norm", dtype=self.dtype_policy
+        )
+        self.qkv = keras.layers.Dense(
+            3 * width, use_bias=False, name="qkv", dtype=self.dtype_policy
+        )
+        self.output_projection = keras.layers.Dense(
+            width, name="output_projection", dtype=self.dtype_policy
+        )
+        self.norm = keras.layers.LayerNormalization(
+            name="norm", dtype=self.dtype_policy
+        )
+        self.expand = keras.layers.Dense(
+            feed_forward, "gelu", name="expand", dtype=self.dtype_policy
+        )
+        self.contract = keras.layers.Dense(
+            width, name="contract", dtype=self.dtype_policy
+        )
+        self.drop = keras.layers.Dropout(dropout, name="drop", dtype=self.dtype_policy)
 
     def build(self, input_shape: Any) -> None:
         """Builds the parts; shapes are known from the arguments alone."""

@@ -34,16 +34,25 @@ class VisitEmbedding(keras.layers.Layer):
         dropout: float = 0.1,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # Days must not be rounded to half precision with everything else.
+        super().__init__(autocast=False, **kwargs)
         self.codes, self.stems, self.width = codes, stems, width
         self.visit_types, self.dropout = visit_types, dropout
         small = keras.initializers.RandomNormal(stddev=0.05)
-        self.code = keras.layers.Embedding(codes, width, small, name="code")
-        self.stem = keras.layers.Embedding(stems, width, small, name="stem")
-        self.type = keras.layers.Embedding(visit_types + 1, width, small, name="type")
-        self.facts = keras.layers.Dense(width, name="facts")
-        self.drop = keras.layers.Dropout(dropout, name="drop")
-        self.norm = keras.layers.LayerNormalization(name="norm")
+        self.code = keras.layers.Embedding(
+            codes, width, small, name="code", dtype=self.dtype_policy
+        )
+        self.stem = keras.layers.Embedding(
+            stems, width, small, name="stem", dtype=self.dtype_policy
+        )
+        self.type = keras.layers.Embedding(
+            visit_types + 1, width, small, name="type", dtype=self.dtype_policy
+        )
+        self.facts = keras.layers.Dense(width, name="facts", dtype=self.dtype_policy)
+        self.drop = keras.layers.Dropout(dropout, name="drop", dtype=self.dtype_policy)
+        self.norm = keras.layers.LayerNormalization(
+            name="norm", dtype=self.dtype_policy
+        )
 
     def build(self, input_shape: Any) -> None:
         """Builds the parts; shapes are known from the arguments alone."""
@@ -90,7 +99,7 @@ class VisitEmbedding(keras.layers.Layer):
         facts = [
             ops.log1p(ops.maximum(ops.cast(gap, "float32"), 0.0)),
             ops.log1p(ops.cast(visit_length, "float32")),
-            log_cost / 5.0,
+            ops.cast(log_cost, "float32") / 5.0,
         ]
         facts = ops.concatenate(
             [day_features(known_day, birth_day), ops.stack(facts, axis=-1)], axis=-1

@@ -26,7 +26,9 @@ class WindowHead(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.targets, self.horizons, self.rank = targets, horizons, rank
-        self.project = keras.layers.Dense(horizons * rank, name="project")
+        self.project = keras.layers.Dense(
+            horizons * rank, name="project", dtype=self.dtype_policy
+        )
 
     def build(self, states_shape: Any) -> None:
         """Makes the target vectors and a bias for each window and target."""

@@ -11,27 +11,18 @@ beyond it.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import polars as pl
 
-from claimpt_tf.errors import ArtifactError
 from claimpt_tf.tasks.attrition import Attrition, SplitCounts, Step
-from claimpt_tf.tasks.match import with_any_code
+from claimpt_tf.tasks.index_dates import age, chosen_days, index_days
+from claimpt_tf.tasks.member_tables import DataEnd, MemberTables
 from claimpt_tf.tasks.spec import (
-    BirthdayIndex,
-    CalendarIndex,
     Criterion,
-    FixedIndex,
     Task,
-    VisitMatch,
 )
-from claimpt_tf.visits.records import LABELLED_SCHEMA, TIMELINE_SCHEMA
-
-_MONTHS = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
-_EPOCH_MONTHS = 1970 * 12
+from claimpt_tf.visits.records import LABELLED_SCHEMA
 
 
 @dataclass(frozen=True)
@@ -43,39 +34,6 @@ class Labelled:
 
     examples: pl.DataFrame
     attrition: Attrition
-
-
-class DataEnd(NamedTuple):
-    """Until when the data reach; shards' ends merge into the end of all.
-
-    Enrolment often runs ahead of the claims, and claims ahead of enrolment: beyond the
-    earlier of the two, an outcome that is missing says nothing.
-    """
-
-    enrolled: int | None = None
-    visited: int | None = None
-
-    @property
-    def day(self) -> int | None:
-        """The last day on which both enrolment and visits are known, if any."""
-        return min((day for day in self if day is not None), default=None)
-
-    @classmethod
-    def of(cls, timelines: pl.DataFrame) -> DataEnd:
-        """The end of some members' data."""
-        ends = timelines.select(
-            pl.col("enrolled_to").list.max().max(),
-            pl.col("visit_days").list.max().max(),
-        )
-        return cls(*ends.row(0))
-
-    def merge(self, other: DataEnd) -> DataEnd:
-        """The end of both."""
-        return DataEnd(*(_later(a, b) for a, b in zip(self, other, strict=True)))
-
-
-def _later(a: int | None, b: int | None) -> int | None:
-    return max((day for day in (a, b) if day is not None), default=None)
 
 
 def label(
@@ -102,17 +60,17 @@ def label(
     Raises:
         ArtifactError: `timelines` lacks a column.
     """
-    members = _Members.of(timelines)
+    members = MemberTables.of(timelines)
     end = DataEnd.of(timelines).day if data_end is None else data_end
     funnel = _Funnel(members.scalars)
-    funnel.keep(f"index date: {task.index.describe()}", _index_days(task, members, end))
+    funnel.keep(f"index date: {task.index.describe()}", index_days(task, members, end))
     _apply_population(task, members, funnel)
     _apply_past(task, members, funnel)
     if task.censoring.require_enrolled_to_end:
         seen = pl.lit(end) >= pl.col("index_day") + task.horizon_days
         funnel.keep("data reach the end of the window", funnel.rows.filter(seen))
     if task.index.take != "all":
-        chosen = _chosen(funnel.rows, members.scalars, task)
+        chosen = chosen_days(funnel.rows, members, task)
         funnel.keep(f"{task.index.take} index date of the member", chosen)
     rows = _with_label(task, members, funnel.rows)
     if task.censoring.require_enrolled_to_end:
@@ -121,7 +79,7 @@ def label(
     examples = _examples(task, members, rows)
     ages = (
         rows.join(members.scalars, on="member")
-        .select(age=_age())
+        .select(age=age())
         .drop_nulls()
         .group_by("age")
         .len()
@@ -136,81 +94,6 @@ def label(
     return Labelled(examples, attrition)
 
 
-@dataclass(frozen=True)
-class _Members:
-    """Timelines taken apart; `member` and `visit` are row numbers.
-
-    scalars: member, patient_id, sex, birth_days, institution.
-    spans: member, start, end (inclusive).
-    visits: visit, member, day, end, type, length, codes, cost.
-    coded: visit, code.
-    """
-
-    scalars: pl.DataFrame
-    spans: pl.DataFrame
-    visits: pl.DataFrame
-    coded: pl.DataFrame
-
-    @classmethod
-    def of(cls, timelines: pl.DataFrame) -> _Members:
-        missing = [name for name in TIMELINE_SCHEMA if name not in timelines.columns]
-        if missing:
-            raise ArtifactError(
-                f"timelines without the column {', '.join(missing)}; these records "
-                "are of another kind or version, write them again with ingest"
-            )
-        numbered = timelines.select(
-            pl.int_range(pl.len()).alias("member"),
-            *(pl.col(name).cast(dtype) for name, dtype in TIMELINE_SCHEMA.items()),
-        )
-        spans = numbered.select(
-            "member", start="enrolled_from", end="enrolled_to"
-        ).explode("start", "end")
-        visits = (
-            numbered.select(
-                "member",
-                day="visit_days",
-                type="visit_types",
-                length="visit_length",
-                codes="codes",
-                cost="cost",
-            )
-            .explode("day", "type", "length", "codes", "cost")
-            .filter(pl.col("day").is_not_null())
-            .with_columns(end=pl.col("day") + pl.col("length"))
-            .with_row_index("visit")
-        )
-        return cls(
-            scalars=numbered.select(
-                "member", "patient_id", "sex", "birth_days", "institution"
-            ),
-            spans=spans.filter(pl.col("start").is_not_null()),
-            visits=visits,
-            coded=visits.select("visit", code="codes")
-            .explode("code")
-            .filter(pl.col("code").is_not_null()),
-        )
-
-    def matching(self, match: VisitMatch) -> pl.DataFrame:
-        """The visits that match, with all their columns."""
-        visits = self.visits
-        if match.visit_types is not None:
-            visits = visits.filter(pl.col("type").is_in(list(match.visit_types)))
-        if match.codes is not None:
-            coded = with_any_code(self.coded, match.codes)
-            visits = visits.join(coded, on="visit", how="semi")
-        return visits
-
-    def enrolled(
-        self, rows: pl.DataFrame, first: pl.Expr, last: pl.Expr
-    ) -> pl.DataFrame:
-        """Those of the rows whose member is enrolled from `first` to `last`."""
-        covered = rows.join(self.spans, on="member").filter(
-            pl.col("start") <= first, pl.col("end") >= last
-        )
-        return rows.join(covered, on="row", how="semi")
-
-
 class _Funnel:
     """The rows (row, member, index_day) that are left, and the steps so far."""
 
@@ -223,96 +106,12 @@ class _Funnel:
         self.steps.append(Step(name, rows["member"].n_unique(), rows.height))
 
 
-def _index_days(task: Task, members: _Members, end: int | None) -> pl.DataFrame:
-    index = task.index
-    if isinstance(index, FixedIndex):
-        day = pl.lit(index.date).to_physical().cast(pl.Int64)
-        days = members.scalars.select("member", index_day=day)
-    elif isinstance(index, CalendarIndex):
-        days = _calendar_days(index, _spans_until(members, end))
-    elif isinstance(index, BirthdayIndex):
-        days = _birthdays(members, _spans_until(members, end))
-    else:
-        days = members.matching(index.visit).select("member", index_day="end")
-    days = days.filter(pl.col("index_day") <= pl.lit(end))
-    if index.since is not None:
-        days = days.filter(_as_date("index_day") >= index.since)
-    if index.until is not None:
-        days = days.filter(_as_date("index_day") <= index.until)
-    return days.unique().sort("member", "index_day").with_row_index("row")
-
-
-def _spans_until(members: _Members, end: int | None) -> pl.DataFrame:
-    """Spans cut at the data's end: an open one may run to the year 9999."""
-    cut = members.spans.with_columns(pl.min_horizontal("end", pl.lit(end)))
-    return cut.filter(pl.col("start") <= pl.col("end"))
-
-
-def _calendar_days(index: CalendarIndex, spans: pl.DataFrame) -> pl.DataFrame:
-    months = _MONTHS[index.every]
-    first = _month("start") // months * months
-    periods = spans.with_columns(
-        month=pl.int_ranges(first, _month("end") + 1, months)
-    ).explode("month")
-    if index.at == "first_day":
-        day = _first_of_month(pl.col("month"))
-    else:
-        day = _first_of_month(pl.col("month") + months) - 1
-    return _within_spans(periods.with_columns(index_day=day))
-
-
-def _birthdays(members: _Members, spans: pl.DataFrame) -> pl.DataFrame:
-    first = _as_date("start").dt.year().cast(pl.Int64)
-    last = _as_date("end").dt.year().cast(pl.Int64)
-    born = _as_date("birth_days")
-    years = (
-        spans.join(members.scalars.drop_nulls("birth_days"), on="member")
-        .with_columns(year=pl.int_ranges(first, last + 1))
-        .explode("year")
-    )
-    # Counted from the first of the month, 29 February becomes 1 March in other years.
-    month = pl.col("year") * 12 + born.dt.month() - 1 - _EPOCH_MONTHS
-    day = _first_of_month(month) + born.dt.day() - 1
-    days = years.with_columns(index_day=day.cast(pl.Int64))
-    return _within_spans(days.filter(pl.col("index_day") > pl.col("birth_days")))
-
-
-def _within_spans(days: pl.DataFrame) -> pl.DataFrame:
-    inside = pl.col("index_day").is_between(pl.col("start"), pl.col("end"))
-    return days.filter(inside).select("member", "index_day")
-
-
-def _as_date(column: str) -> pl.Expr:
-    return pl.col(column).cast(pl.Int32).cast(pl.Date)
-
-
-def _month(column: str) -> pl.Expr:
-    """Months since January 1970."""
-    date = _as_date(column)
-    return date.dt.year().cast(pl.Int64) * 12 + date.dt.month() - 1 - _EPOCH_MONTHS
-
-
-def _first_of_month(month: pl.Expr) -> pl.Expr:
-    months = month + _EPOCH_MONTHS
-    date = pl.date(months // 12, months % 12 + 1, 1)
-    return date.to_physical().cast(pl.Int64)
-
-
-def _age() -> pl.Expr:
-    """Completed years on the index day, null without a birth date."""
-    born, index = _as_date("birth_days"), _as_date("index_day")
-    birthday_to_come = (index.dt.month() < born.dt.month()) | (
-        (index.dt.month() == born.dt.month()) & (index.dt.day() < born.dt.day())
-    )
-    return index.dt.year() - born.dt.year() - birthday_to_come.cast(pl.Int32)
-
-
-def _apply_population(task: Task, members: _Members, funnel: _Funnel) -> None:
+def _apply_population(task: Task, members: MemberTables, funnel: _Funnel) -> None:
     population = task.population
     demands: list[tuple[str, pl.Expr]] = []
     if population.ages is not None:
         low, high = population.ages.min, population.ages.max
-        demands.append((f"aged {low} to {high}", _age().is_between(low, high)))
+        demands.append((f"aged {low} to {high}", age().is_between(low, high)))
     if population.sexes is not None:
         wanted = pl.col("sex").is_in(list(population.sexes))
         demands.append((f"sex {', '.join(population.sexes)}", wanted))
@@ -330,7 +129,7 @@ def _apply_population(task: Task, members: _Members, funnel: _Funnel) -> None:
     funnel.keep(f"enrolled on {before}", enrolled)
 
 
-def _apply_past(task: Task, members: _Members, funnel: _Funnel) -> None:
+def _apply_past(task: Task, members: MemberTables, funnel: _Funnel) -> None:
     for criterion in task.population.require:
         met = _met(criterion, members, funnel.rows)
         kept = funnel.rows.join(met, on="row", how="semi")
@@ -349,7 +148,9 @@ def _apply_past(task: Task, members: _Members, funnel: _Funnel) -> None:
         funnel.keep(f"no outcome in the last {task.washout_days} days", kept)
 
 
-def _met(criterion: Criterion, members: _Members, rows: pl.DataFrame) -> pl.DataFrame:
+def _met(
+    criterion: Criterion, members: MemberTables, rows: pl.DataFrame
+) -> pl.DataFrame:
     """The rows that meet a criterion (column `row`)."""
     since = None
     if criterion.within_days is not None:
@@ -374,12 +175,12 @@ def _past(
     return pairs if since is None else pairs.filter(pl.col("day") > since)
 
 
-def _occurrences(task: Task, members: _Members) -> pl.DataFrame:
+def _occurrences(task: Task, members: MemberTables) -> pl.DataFrame:
     visits = members.matching(task.outcome)
     return visits.with_columns(pl.col("cost").cast(pl.Float64).fill_null(0.0))
 
 
-def _with_label(task: Task, members: _Members, rows: pl.DataFrame) -> pl.DataFrame:
+def _with_label(task: Task, members: MemberTables, rows: pl.DataFrame) -> pl.DataFrame:
     occurrences = _occurrences(task, members).select("member", "day", "cost")
     after = pl.col("day") - pl.col("index_day")
     window = rows.join(occurrences, on="member").filter(
@@ -406,7 +207,7 @@ def _censoring_step(task: Task) -> str:
     return "enrolled to the end of the window"
 
 
-def _uncensored(task: Task, members: _Members, rows: pl.DataFrame) -> pl.DataFrame:
+def _uncensored(task: Task, members: MemberTables, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows enrolled from the index day to the window's end, or already positive."""
     last = pl.col("index_day") + task.horizon_days
     seen = members.enrolled(rows, pl.col("index_day"), last)
@@ -415,28 +216,7 @@ def _uncensored(task: Task, members: _Members, rows: pl.DataFrame) -> pl.DataFra
     return rows.join(seen, on="row", how="semi").sort("row")
 
 
-def _chosen(rows: pl.DataFrame, scalars: pl.DataFrame, task: Task) -> pl.DataFrame:
-    """One row a member: the first, the last, or the one whose hash is smallest.
-
-    A hash of member, task and day is the same however the data were cut in shards,
-    and another eligible day leaves the ranks of the others as they are.
-    """
-    if task.index.take == "random":
-        named = rows.join(scalars.select("member", "patient_id"), on="member")
-        ranks = [
-            hashlib.blake2b(f"{task.name}|{patient}|{day}".encode(), digest_size=7)
-            for patient, day in named.select("patient_id", "index_day").iter_rows()
-        ]
-        rank = pl.Series("rank", [int.from_bytes(one.digest(), "big") for one in ranks])
-        ranked = named.with_columns(rank.cast(pl.Int64))
-    else:
-        sign = 1 if task.index.take == "first" else -1
-        ranked = rows.with_columns(rank=sign * pl.col("index_day"))
-    best = ranked.sort("rank", "index_day").unique("member", keep="first")
-    return rows.join(best, on="row", how="semi").sort("row")
-
-
-def _examples(task: Task, members: _Members, rows: pl.DataFrame) -> pl.DataFrame:
+def _examples(task: Task, members: MemberTables, rows: pl.DataFrame) -> pl.DataFrame:
     """What is known on each index day, with the label: LABELLED_SCHEMA."""
     examples = (
         rows.join(members.scalars, on="member")
@@ -452,7 +232,7 @@ def _examples(task: Task, members: _Members, rows: pl.DataFrame) -> pl.DataFrame
     )
 
 
-def _known_spans(members: _Members, rows: pl.DataFrame) -> pl.DataFrame:
+def _known_spans(members: MemberTables, rows: pl.DataFrame) -> pl.DataFrame:
     """Enrolment up to the index day: that it goes on, or ends, is not known yet."""
     spans = rows.select("row", "member", "index_day").join(members.spans, on="member")
     return (
@@ -466,7 +246,9 @@ def _known_spans(members: _Members, rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _known_visits(task: Task, members: _Members, rows: pl.DataFrame) -> pl.DataFrame:
+def _known_visits(
+    task: Task, members: MemberTables, rows: pl.DataFrame
+) -> pl.DataFrame:
     """Visits that have ended by the index day, in their order in the record."""
     occurs = _occurrences(task, members)
     if task.outcome.min_cost is not None:

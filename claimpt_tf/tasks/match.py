@@ -1,4 +1,4 @@
-"""Which codes a task means: prefixes and globs, matched a distinct code at a time."""
+"""Which codes a task means: starts of codes, matched a distinct code at a time."""
 
 from __future__ import annotations
 
@@ -8,31 +8,23 @@ from collections.abc import Iterable
 
 import polars as pl
 
-CODE_SYSTEMS = (
-    "ICD10CM",
-    "ICD10PCS",
-    "ICD9CM",
-    "ICD9PCS",
-    "HCPCS",
-    "CPT",
-    "NDC",
-    "SNOMED",
-    "RXNORM",
-    "CVX",
-    "LOINC",
-    "DRG",
-)
+from claimpt_tf.codes.systems import SYSTEMS
 
-_DOTTED_SYSTEMS = ("ICD10CM", "ICD10PCS", "ICD9CM", "ICD9PCS")
+# Codes of these are mere numbers: what 195 begins with says nothing about 195967001.
+_NUMBERED_SYSTEMS = ("SNOMED", "RXNORM", "CVX", "LOINC", "MSDRG", "APRDRG")
+_ALIASES = {"CPT": "HCPCS", "CPT4": "HCPCS", "DRG": "MSDRG"}
+_PUNCTUATION = re.compile(r"[.-](?![^\[]*\])")  # a hyphen in brackets is a range
+
 _PATTERN = re.compile(r"([A-Za-z][A-Za-z0-9_-]*):(\S+)")
 _GLOB_TOKEN = re.compile(r"\[!?[A-Z0-9-]+\]|[*?]|[^*?\[\]]")
 
 
 def normalise_pattern(pattern: str) -> str:
-    """The pattern as records spell codes: upper case, ICD codes without dots.
+    """The pattern as records spell codes: upper case, without dots and hyphens.
 
-    A pattern is `SYSTEM:PREFIX`, or `SYSTEM:GLOB` where `?` is one character, `*`
-    any number of them and `[...]` one of a set; a glob describes the whole code.
+    A pattern is `SYSTEM:START` and means every code that starts so; in SNOMED, RXNORM,
+    CVX, LOINC and DRGs, whose codes have no hierarchy, it means that one code. `?` is
+    any character, `*` any number of them, `[...]` one of a set.
 
     Args:
         pattern: what the task file says.
@@ -41,8 +33,8 @@ def normalise_pattern(pattern: str) -> str:
         The same pattern, normalised.
 
     Raises:
-        ValueError: no system, an unknown spelling of a known system, or a glob with
-            an open bracket. The message says what was meant, where that is clear.
+        ValueError: no system, an unknown spelling of a known system, or an open
+            bracket. The message says what was meant, where that is clear.
 
     >>> normalise_pattern("icd10cm:j45.90")
     'ICD10CM:J4590'
@@ -55,18 +47,18 @@ def normalise_pattern(pattern: str) -> str:
     if parts is None:
         raise ValueError(
             f"{pattern!r} is not SYSTEM:CODE; write for example ICD10CM:J45 "
-            "(all codes that start so) or ICD10CM:T3???2* (a glob)"
+            "(all codes that start so) or ICD10CM:T4???2 (? is any character)"
         )
     system, code = parts.group(1).upper(), parts.group(2).upper()
-    if system not in CODE_SYSTEMS:
-        near = difflib.get_close_matches(system, CODE_SYSTEMS, n=1, cutoff=0.7)
-        if near:
+    if system not in SYSTEMS:
+        near = difflib.get_close_matches(system, SYSTEMS, n=1, cutoff=0.7)
+        if meant := _ALIASES.get(system) or "".join(near):
             raise ValueError(
                 f"{pattern!r}: unknown code system {parts.group(1)!r}; "
-                f"did you mean {near[0]}?"
+                f"did you mean {meant}?"
             )
-    if system in _DOTTED_SYSTEMS:
-        code = code.replace(".", "")
+    else:
+        code = _PUNCTUATION.sub("", code)
     if "".join(_GLOB_TOKEN.findall(code)) != code:
         raise ValueError(
             f"{pattern!r}: a bracket is not closed, or holds something else than "
@@ -78,17 +70,16 @@ def normalise_pattern(pattern: str) -> str:
 def pattern_regex(patterns: Iterable[str]) -> str:
     """One regular expression that matches what any of the normalised patterns does.
 
-    >>> pattern_regex(["ICD10CM:J45", "ICD10CM:T4???2*"])
-    '^(?:ICD10CM:J45|ICD10CM:T4...2.*$)'
+    >>> pattern_regex(["ICD10CM:J45", "ICD10CM:T4???2", "CVX:08"])
+    '^(?:ICD10CM:J45|ICD10CM:T4...2|CVX:08$)'
     """
     return "^(?:" + "|".join(_one_regex(pattern) for pattern in patterns) + ")"
 
 
 def _one_regex(pattern: str) -> str:
-    tokens = _GLOB_TOKEN.findall(pattern)
-    expression = "".join(_token_regex(token) for token in tokens)
-    is_glob = any(token[0] in "*?[" for token in tokens)
-    return expression + "$" if is_glob else expression
+    expression = "".join(map(_token_regex, _GLOB_TOKEN.findall(pattern)))
+    is_whole = pattern.partition(":")[0] in _NUMBERED_SYSTEMS
+    return expression + "$" if is_whole else expression
 
 
 def _token_regex(token: str) -> str:
@@ -109,7 +100,7 @@ def matching_codes(codes: pl.Series, patterns: Iterable[str]) -> pl.Series:
         patterns: normalised patterns; none match nothing.
 
     >>> codes = pl.Series(["ICD10CM:J4521", "ICD10CM:J069", "ICD9CM:49302"])
-    >>> matching_codes(codes, ["ICD10CM:J45", "ICD9CM:493??"]).to_list()
+    >>> matching_codes(codes, ["ICD10CM:J45", "ICD9CM:493?2"]).to_list()
     ['ICD10CM:J4521', 'ICD9CM:49302']
     """
     patterns = tuple(patterns)

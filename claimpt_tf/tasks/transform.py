@@ -17,7 +17,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from claimpt_tf.errors import InputError
 from claimpt_tf.tasks.attrition import Attrition, merge
-from claimpt_tf.tasks.cohort import DataEnd, label
+from claimpt_tf.tasks.cohort import label
+from claimpt_tf.tasks.member_tables import DataEnd
 from claimpt_tf.tasks.spec import Task
 from claimpt_tf.visits.records import decode, encode
 

@@ -51,6 +51,7 @@ def dated_batches(
     limits: Limits,
     seed: int,
     fixed: bool = False,
+    only_visits: bool = False,
 ) -> tf.data.Dataset:
     """Batches that predict from random dates of each patient's past.
 
@@ -63,6 +64,7 @@ def dated_batches(
       limits: Cut of each timeline.
       seed: Of order and dates; every epoch draws other dates.
       fixed: The same order and dates every epoch, for validation.
+      only_visits: Dates are ends of visits only.
     """
     if fixed:
         batches = source.unbatch().batch(batch_size)
@@ -76,7 +78,7 @@ def dated_batches(
         observed = features.pop("index_day", None)
         if observed is None:
             observed = last_day(features["enrolled_to"])
-        return random_dates(features, observed, ahead, dates, limits, pair)
+        return random_dates(features, observed, ahead, dates, limits, pair, only_visits)
 
     return tf.data.Dataset.zip(batches, seeds.batch(2)).map(
         draw, num_parallel_calls=2, deterministic=True

@@ -56,12 +56,31 @@ class PretrainConfig(BaseModel):
         return Limits(self.max_visits, self.max_codes)
 
 
+@dataclass(frozen=True)
+class Question:
+    """What fine-tuning must know of a task.
+
+    Attributes:
+      window_days: Length of the outcome window.
+      gap_days: Days between index date and window.
+      at_visits: Index dates are ends of visits, not calendar days.
+      by_visit: A single visit decides the outcome, so that the past can be searched
+        for it.
+    """
+
+    window_days: int
+    gap_days: int = 0
+    at_visits: bool = False
+    by_visit: bool = True
+
+
 class FinetuneConfig(BaseModel):
     """Choices of a fine-tuning run.
 
     Attributes:
       recipe: `adapt` trains on the outcome's windows in the cohort's past, then fits
-        a regularised head to the labels; `labels` trains all layers on the labels.
+        a regularised head to the labels; `labels` trains all layers on the labels;
+        `auto` adapts where the past of the training members holds enough outcomes.
       epochs: Passes over the training rows, at most.
       batch_size: Rows a batch.
       learning_rate: Peak rate of the head.
@@ -76,7 +95,7 @@ class FinetuneConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    recipe: Literal["adapt", "labels"] = "adapt"
+    recipe: Literal["auto", "adapt", "labels"] = "auto"
     epochs: int = Field(12, ge=1)
     batch_size: int = Field(32, ge=1)
     learning_rate: float = Field(1e-3, gt=0)

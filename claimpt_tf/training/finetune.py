@@ -13,13 +13,14 @@ from claimpt_tf.models.backbone import ClaimBackbone
 from claimpt_tf.models.risk_model import risk_model
 from claimpt_tf.training.adapter import Adapter
 from claimpt_tf.training.batches import dated_batches, labelled_batches
-from claimpt_tf.training.choices import FinetuneConfig, Limits
+from claimpt_tf.training.choices import FinetuneConfig, Limits, Question
 from claimpt_tf.training.label_head import fit_label_head
 from claimpt_tf.training.layerwise import LayerwiseAdamW, discriminative_groups
 from claimpt_tf.training.pretrain import fit_callbacks, warmup_cosine
 
 CLASSIFIER_FILE = "classifier.keras"
 SCORE_BATCH = 256
+FEWEST_PAST_OUTCOMES = 20
 
 
 @dataclass(frozen=True)
@@ -45,51 +46,51 @@ def finetune(
     backbone: ClaimBackbone,
     train: tf.data.Dataset,
     valid: tf.data.Dataset,
-    window_days: int,
-    gap_days: int,
+    question: Question,
     config: FinetuneConfig,
     log_dir: str | None = None,
-) -> keras.Model:
+) -> tuple[keras.Model, str]:
     """Trains a risk model for one task.
 
     Args:
       backbone: Pre-trained, or fresh for the from-scratch comparison; it is changed.
       train: Batches of transformed labelled examples of training members.
       valid: The same of held-out members, for early stopping.
-      window_days: The task's outcome window.
-      gap_days: Days between index date and window.
+      question: The task.
       config: Choices.
       log_dir: Where TensorBoard scalars go.
 
     Returns:
-      A model of `risk_model`.
+      A model of `risk_model`, and the recipe that was followed.
 
     Raises:
       TaskError: Every training label is the same.
     """
     keras.utils.set_random_seed(config.seed)
     model = risk_model(backbone)
-    rows = _labels(train)
-    if rows.min() == rows.max():
+    labels, past = _outcomes(train)
+    if labels.min() == labels.max():
         raise TaskError(
-            f"all {len(rows)} training labels are {int(rows[0])}: "
+            f"all {len(labels)} training labels are {int(labels[0])}: "
             "widen the outcome, the window or the population"
         )
-    if config.recipe == "labels":
-        rate = np.clip(rows.mean(), 1e-4, 1 - 1e-4)
-        model.get_layer("risk_head").shift.assign(np.log(rate / (1 - rate)))
-        _fit_labels(model, backbone, train, valid, len(rows), config, log_dir)
-        return model
-    _fit_windows(
-        model, backbone, train, valid, window_days, gap_days, len(rows), config, log_dir
-    )
+    recipe = config.recipe
+    if recipe == "auto":
+        enough = question.by_visit and past >= FEWEST_PAST_OUTCOMES
+        recipe = "adapt" if enough else "labels"
+    optimizer = _optimizer(backbone, len(labels), config)
+    head = model.get_layer("risk_head")
+    if recipe == "labels":
+        head.shift.assign(_log_odds(labels.mean()))
+        _fit_labels(model, optimizer, train, valid, len(labels), config, log_dir)
+        return model, recipe
+    _fit_windows(model, optimizer, train, valid, question, config, log_dir)
     scored = score(model, train, config.limits)
     fitted = fit_label_head(scored.logit, scored.state, scored.label, scored.patient)
-    head = model.get_layer("risk_head")
     head.scale.assign(fitted.scale)
     head.shift.assign(fitted.shift)
     head.correction.assign(fitted.correction)
-    return model
+    return model, recipe
 
 
 def score(model: keras.Model, source: tf.data.Dataset, limits: Limits) -> Scored:
@@ -121,9 +122,18 @@ def score(model: keras.Model, source: tf.data.Dataset, limits: Limits) -> Scored
     )
 
 
-def _labels(source: tf.data.Dataset) -> np.ndarray:
-    labels = [batch["label"].numpy() for batch in source]
-    return np.concatenate(labels) if labels else np.zeros(1)
+def _outcomes(source: tf.data.Dataset) -> tuple[np.ndarray, int]:
+    """The labels, and how many visits of the past are outcomes themselves."""
+    labels, past = [np.zeros(0, int)], 0
+    for batch in source:
+        labels.append(batch["label"].numpy())
+        past += int(tf.reduce_sum(batch["visit_outcome"].flat_values))
+    return np.concatenate(labels), past
+
+
+def _log_odds(rate: float) -> float:
+    rate = float(np.clip(rate, 1e-4, 1 - 1e-4))
+    return float(np.log(rate / (1 - rate)))
 
 
 def _optimizer(
@@ -140,29 +150,28 @@ def _optimizer(
 
 def _fit_windows(
     model: keras.Model,
-    backbone: ClaimBackbone,
+    optimizer: LayerwiseAdamW,
     train: tf.data.Dataset,
     valid: tf.data.Dataset,
-    window_days: int,
-    gap_days: int,
-    rows: int,
+    question: Question,
     config: FinetuneConfig,
     log_dir: str | None,
 ) -> None:
-    adapter = Adapter(model, window_days, gap_days)
+    adapter = Adapter(model, question.window_days, question.gap_days)
 
     def batches(source: tf.data.Dataset, fixed: bool) -> tf.data.Dataset:
         return dated_batches(
             source,
-            ahead=window_days + gap_days,
+            ahead=question.window_days + question.gap_days,
             dates=config.dates,
             batch_size=config.batch_size,
             limits=config.limits,
             seed=config.seed,
             fixed=fixed,
+            only_visits=question.at_visits,
         ).prefetch(4)
 
-    adapter.compile(_optimizer(backbone, rows, config))
+    adapter.compile(optimizer)
     adapter.fit(
         batches(train, fixed=False),
         validation_data=batches(valid, fixed=True),
@@ -176,7 +185,7 @@ def _fit_windows(
 
 def _fit_labels(
     model: keras.Model,
-    backbone: ClaimBackbone,
+    optimizer: LayerwiseAdamW,
     train: tf.data.Dataset,
     valid: tf.data.Dataset,
     rows: int,
@@ -191,7 +200,7 @@ def _fit_labels(
 
     logits = keras.Model(model.input, model.output["logit"])
     logits.compile(
-        _optimizer(backbone, rows, config),
+        optimizer,
         keras.losses.BinaryCrossentropy(from_logits=True),
         metrics=[keras.metrics.AUC(from_logits=True, name="auroc")],
     )

@@ -44,6 +44,7 @@ def random_dates(
     dates: int,
     limits: Limits,
     seed: Any,
+    only_visits: bool = False,
 ) -> Tensors:
     """A random run of each timeline, and random dates within it to predict from.
 
@@ -58,6 +59,7 @@ def random_dates(
       dates: Dates a patient, Q.
       limits: At most `limits.visits` consecutive visits are kept.
       seed: int64 [2], stateless seed of this batch.
+      only_visits: Every date is the end of a visit, for tasks that ask there.
 
     Returns:
       The inputs of `ClaimBackbone` with `query_day` [B, Q], and `observed_to` int32
@@ -89,7 +91,7 @@ def random_dates(
     anywhere = earliest[:, None] + _scale(draws[1], (latest - earliest)[:, None])
     chosen = _scale(draws[2], tf.maximum(kept - 1, 0)[:, None])
     at_visit = tf.minimum(tf.gather(known, chosen, batch_dims=1), latest[:, None])
-    half = tf.range(dates) % 2 == 0
+    half = tf.logical_and(tf.range(dates) % 2 == 0, not only_visits)
     return {
         **dense,
         **_person(transformed),

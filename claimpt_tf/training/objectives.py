@@ -31,12 +31,14 @@ def days_until_targets(
     column = ops.where(code_targets < 0, targets, code_targets)[:, None]
     cell = row * (targets + 1) + column
     gap = ops.broadcast_to(gap[..., None], ops.shape(cell))
-    nearest = -ops.segment_max(
+    latest = ops.segment_max(
         ops.reshape(-gap, (-1,)),
         ops.reshape(cell, (-1,)),
         num_segments=batch * dates * (targets + 1),
     )
-    nearest = ops.clip(ops.reshape(nearest, (batch, dates, targets + 1)), 1, NEVER)
+    # A cell that nothing fell into holds the smallest integer.
+    nearest = -ops.maximum(latest, -NEVER)
+    nearest = ops.maximum(ops.reshape(nearest, (batch, dates, targets + 1)), 1)
     return nearest[..., :targets]
 
 

@@ -60,7 +60,8 @@ class EpochLine(keras.callbacks.Callback):
         rate = self._done * self.batch_size / max(seconds, 1e-9)
         self._console.print(
             f"    {self.title} {epoch + 1}/{self.params['epochs']}  {figures}  "
-            f"{rate:,.0f} patients/s"
+            f"{rate:,.0f} patients/s",
+            soft_wrap=True,
         )
 
     def on_train_end(self, logs: Any = None) -> None:

@@ -179,60 +179,42 @@ def _admitted(
 def _linked_fills(lines: pl.DataFrame) -> pl.DataFrame:
     """Moves fills into the visit of their day.
 
-    That is the stay that covers the day, else the visit of another kind that starts
-    on it (emergency before outpatient before other), else a pharmacy visit.
+    That is the latest stay that covers the day, else the visit of another kind that
+    starts on it (emergency before outpatient before other), else a pharmacy visit.
     """
+    fill = pl.col("setting") == RX
     visits = (
-        lines.filter(pl.col("setting") != RX)
+        lines.filter(~fill)
         .group_by("who", "setting", "anchor")
         .agg(pl.col("day").min(), pl.col("end_day").max())
-        .with_columns(place=_place("day"))
-        .sort("place", "setting", "end_day", "anchor")
-    )
-    stays = visits.filter(pl.col("setting") == IP).with_row_index("stay")
-    same_day = visits.unique("place", keep="first", maintain_order=True)
-    fill = pl.col("setting") == RX
-    linked = (
-        lines.with_columns(place=_place("day"))
-        .with_columns(
-            stay=_last_at_or_before(stays, lines.select(_place("day")).to_series())
-        )
-        .join(
-            stays.select(
-                pl.col("stay").cast(pl.Int32),
-                stay_who="who",
-                stay_end="end_day",
-                stay_anchor="anchor",
-            ),
-            on="stay",
-            how="left",
-            maintain_order="left",
-        )
-        .join(
-            same_day.select("place", day_setting="setting", day_anchor="anchor"),
-            on="place",
-            how="left",
-            maintain_order="left",
-        )
+        .sort("who", "day", "setting", "end_day", "anchor")
     )
     in_stay = (
-        fill
-        & (pl.col("stay_who") == pl.col("who"))
-        & (pl.col("day") <= pl.col("stay_end"))
-    ).fill_null(False)
-    on_day = fill & pl.col("day_anchor").is_not_null()
-    return linked.select(
-        *[name for name in lines.columns if name not in ("setting", "anchor")],
-        setting=pl.when(in_stay)
-        .then(pl.lit(IP, pl.Int8))
-        .when(on_day)
-        .then("day_setting")
-        .otherwise("setting"),
-        anchor=pl.when(in_stay)
-        .then("stay_anchor")
-        .when(on_day)
-        .then("day_anchor")
-        .otherwise("anchor"),
+        lines.filter(fill)
+        .select("who", filled="day")
+        .unique()
+        .join(visits.filter(pl.col("setting") == IP), on="who")
+        .filter(pl.col("filled").is_between("day", "end_day"))
+        .sort("who", "filled", "day", "end_day", "anchor")
+        .unique(["who", "filled"], keep="last")
+    )
+    same_day = visits.rename({"day": "filled"}).unique(
+        ["who", "filled"], keep="first", maintain_order=True
+    )
+    visit = ["who", "filled", "setting", "anchor"]
+    linked = pl.concat([in_stay.select(visit), same_day.select(visit)]).unique(
+        ["who", "filled"], keep="first", maintain_order=True
+    )
+    target = lines.select("who", filled=pl.when(fill).then("day")).join(
+        linked, on=["who", "filled"], how="left", maintain_order="left"
+    )
+    return lines.with_columns(
+        setting=target["setting"].zip_with(
+            target["setting"].is_not_null(), lines["setting"]
+        ),
+        anchor=target["anchor"].zip_with(
+            target["anchor"].is_not_null(), lines["anchor"]
+        ),
     )
 
 

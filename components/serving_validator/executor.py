@@ -7,11 +7,11 @@ import json
 import os
 from typing import Any
 
-from claimpt_tf.serving.check import check_servable
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
 
+from claimpt_tf.serving.check import check_servable
 from claimpt_tf.training.sources import matching
 from claimpt_tf.visits.records import read_records
 

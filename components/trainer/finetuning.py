@@ -11,7 +11,7 @@ from claimpt_tf.models.presets import backbone
 from claimpt_tf.serving.export import export_risk_model
 from claimpt_tf.serving.warmup import write_warmup
 from claimpt_tf.tasks.spec import Task
-from claimpt_tf.training.choices import FinetuneConfig
+from claimpt_tf.training.choices import FinetuneConfig, Question
 from claimpt_tf.training.finetune import CLASSIFIER_FILE, finetune
 from claimpt_tf.training.pretrain import load_backbone, save_keras
 from claimpt_tf.training.sources import labelled_source
@@ -39,12 +39,11 @@ def run_fn(fn_args: FnArgs) -> None:
             FIRST_CODE + len(graph.codes),
             FIRST_CODE + graph.stems,
         )
-    model = finetune(
+    model, recipe = finetune(
         network,
         labelled_source(fn_args.train_files, graph.layer),
         labelled_source(fn_args.eval_files, graph.layer),
-        task.window_days,
-        task.gap_days,
+        question_of(task),
         config,
         fn_args.model_run_dir,
     )
@@ -62,9 +61,19 @@ def run_fn(fn_args: FnArgs) -> None:
             "description": task.description,
             "window_days": task.window_days,
             "gap_days": task.gap_days,
-            "recipe": config.recipe,
+            "recipe": recipe,
             "pretrained": bool(fn_args.base_model),
             "claimpt_tf": claimpt_tf.__version__,
         },
     )
     write_warmup(fn_args.serving_model_dir)
+
+
+def question_of(task: Task) -> Question:
+    """What fine-tuning must know of a task."""
+    return Question(
+        task.window_days,
+        task.gap_days,
+        at_visits=task.index.kind == "each_visit",
+        by_visit=task.outcome.min_count == 1 and task.outcome.min_cost is None,
+    )

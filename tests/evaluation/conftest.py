@@ -47,9 +47,14 @@ def make_labelled(
                 length = np.minimum(length, index - days)
             codes = []
             for _ in range(count):
-                picked = np.minimum(generator.geometric(0.02, generator.integers(0, 5)), 300)
+                picked = np.minimum(
+                    generator.geometric(0.02, generator.integers(0, 5)), 300
+                )
                 codes.append(
-                    [f"{systems[one % 3]}:{chr(65 + one % 9)}{one:04d}" for one in dict.fromkeys(picked.tolist())]
+                    [
+                        f"{systems[one % 3]}:{chr(65 + one % 9)}{one:04d}"
+                        for one in dict.fromkeys(picked.tolist())
+                    ]
                 )
             recent = (days > index - 365) & (kinds == "ED")
             logit = -2.4 + 0.9 * recent.sum() + 0.5 * severity

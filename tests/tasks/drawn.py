@@ -86,7 +86,7 @@ def criteria(draw: st.DrawFn) -> dict:
     given = draw(st.fixed_dictionaries({}, optional=match()).filter(bool))
     count = draw(st.sampled_from([1, 1, 2]))
     if count > 1:
-        given |= {"min_count": count, "min_days_apart": draw(st.sampled_from([0, 1]))}
+        given |= {"min_count": count, "min_days_apart": draw(st.sampled_from([0, 29]))}
     if draw(st.booleans()):
         given["within_days"] = draw(st.sampled_from(LOOKBACKS[1:]))
     return given
@@ -109,7 +109,11 @@ def indices() -> st.SearchStrategy[dict]:
             optional=limits,
         ),
         st.fixed_dictionaries(
-            {"kind": st.just("fixed"), "date": st.sampled_from(["2022-01-01", "2022-07-01"])}, optional=limits
+            {
+                "kind": st.just("fixed"),
+                "date": st.sampled_from(["2022-01-01", "2022-07-01"]),
+            },
+            optional=limits,
         ),
         st.fixed_dictionaries(
             {
@@ -126,7 +130,9 @@ def outcomes() -> st.SearchStrategy[dict]:
     counted = st.fixed_dictionaries({}, optional=match()).filter(bool)
     return st.one_of(
         counted,
-        st.builds(lambda given, n: given | {"min_count": n}, counted, st.integers(1, 3)),
+        st.builds(
+            lambda given, n: given | {"min_count": n}, counted, st.integers(1, 3)
+        ),
         st.fixed_dictionaries(
             {"min_cost": st.sampled_from([10.5, 111.0, 2500.0])}, optional=match()
         ),

@@ -19,12 +19,9 @@ def as_date(number: int) -> date:
 
 
 def has_code(visit: Visit, patterns: tuple[str, ...]) -> bool:
-    for pattern in patterns:
-        is_glob = any(sign in pattern for sign in "*?[")
-        whole = pattern if is_glob else pattern + "*"
-        if any(fnmatchcase(code, whole) for code in visit.codes):
-            return True
-    return False
+    return any(
+        fnmatchcase(code, pattern + "*") for code in visit.codes for pattern in patterns
+    )
 
 
 def matches(visit: Visit, match: VisitMatch) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from claimpt_tf.tasks.spec import Task
 from tests.tasks import naive
 from tests.tasks.drawn import FIRST, LAST, in_order, people, tasks, visits
 from tests.tasks.members import Member, Visit, timelines
+
+pytestmark = pytest.mark.slow
 
 INPUTS = pl.all().exclude("label")
 ENDS = st.integers(LAST - 200, LAST)

@@ -37,7 +37,9 @@ def icd10(task_name: str) -> set[str]:
         ("ICD10CM:J45.901", "ICD10CM:J45901"),
         (" icd10cm:j45 ", "ICD10CM:J45"),
         ("ICD9CM:493.?1", "ICD9CM:493?1"),
-        ("SNOMED:1.2", "SNOMED:1.2"),
+        ("NDC:00173-0682-2", "NDC:0017306822"),
+        ("ICD10CM:J45.[2-5]1", "ICD10CM:J45[2-5]1"),
+        ("OURS:1.2-3", "OURS:1.2-3"),
         ("OURS:Z*", "OURS:Z*"),
     ],
 )
@@ -51,6 +53,7 @@ def test_patterns_are_spelt_as_records_spell_codes(given: str, normalised: str) 
         ("J45", "is not SYSTEM:CODE"),
         ("ICD10CM: J45", "is not SYSTEM:CODE"),
         ("ICD10:J45", "did you mean ICD10CM"),
+        ("CPT:99213", "did you mean HCPCS"),
         ("HCPC:99213", "did you mean HCPCS"),
         ("ICD10CM:J45[2-5", "a bracket is not closed"),
         ("ICD10CM:J45]", "a bracket is not closed"),
@@ -63,13 +66,21 @@ def test_a_wrong_pattern_says_what_was_meant(given: str, message: str) -> None:
 
 
 @given(st.lists(CODES, min_size=1, unique=True), GLOBS)
-def test_globs_match_as_in_a_shell(codes: list[str], glob: str) -> None:
+def test_patterns_match_from_the_start_as_in_a_shell(
+    codes: list[str], glob: str
+) -> None:
     pattern = normalise_pattern("ICD10CM:" + glob)
     found = set(matching_codes(pl.Series(codes), [pattern]))
-    if any(sign in glob for sign in "*?["):
-        assert found == {code for code in codes if fnmatchcase(code, pattern)}
-    else:
-        assert found == {code for code in codes if code.startswith(pattern)}
+    assert found == {code for code in codes if fnmatchcase(code, pattern + "*")}
+
+
+def test_where_codes_have_no_hierarchy_a_pattern_is_the_whole_code() -> None:
+    codes = pl.Series(
+        ["SNOMED:195", "SNOMED:1959", "CVX:1", "CVX:10", "NDC:1", "NDC:10"]
+    )
+    found = matching_codes(codes, ["SNOMED:195", "CVX:1", "NDC:1"])
+    assert found.to_list() == ["SNOMED:195", "CVX:1", "NDC:1", "NDC:10"]
+    assert matching_codes(codes, ["SNOMED:195*"]).len() == 2
 
 
 def test_characters_that_mean_something_in_an_expression_are_plain() -> None:
@@ -89,7 +100,7 @@ def test_visits_with_any_code_are_told_once() -> None:
             "code": ["CVX:1", "CVX:2", "CVX:2", "NDC:1"],
         }
     )
-    assert sorted(with_any_code(coded, ["CVX:"])["visit"]) == [7, 8]
+    assert sorted(with_any_code(coded, ["CVX:*"])["visit"]) == [7, 8]
 
 
 def test_the_self_harm_outcome_is_every_code_of_intentional_self_harm() -> None:

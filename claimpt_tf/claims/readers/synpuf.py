@@ -16,13 +16,15 @@ import polars as pl
 
 from claimpt_tf.claims import cells, header
 from claimpt_tf.claims.code_rows import CodeColumns
-from claimpt_tf.claims.input_folder import source_of
+from claimpt_tf.claims.input_folder import find_files, source_of
 from claimpt_tf.claims.line_checks import LineChecks
+from claimpt_tf.claims.preflight import InputReport
 from claimpt_tf.claims.reader import Chunk, Unit
 from claimpt_tf.claims.table_file import open_table
 from claimpt_tf.claims.table_reader import TableReader
 from claimpt_tf.claims.table_spec import Column, TableSpec
 from claimpt_tf.codes import normalise
+from claimpt_tf.errors import InputError
 
 INSTITUTION = "synpuf"
 
@@ -53,7 +55,6 @@ BENEFICIARIES = TableSpec(
         Column("BENE_RACE_CD", required=False),
         Column(_MONTHS),
     ),
-    pattern=r"(?:19|20)\d\d_beneficiary_summary",
     example="DE1_0_2008_Beneficiary_Summary_File_Sample_1.csv.gz",
     role="eligibility",
 )
@@ -145,6 +146,14 @@ class SynpufReader(TableReader):
     name = "synpuf"
     tables = (BENEFICIARIES, INPATIENT, OUTPATIENT, CARRIER, DRUGS)
     nested = True
+
+    def inspect(self, input_path: str) -> InputReport:
+        """See TableReader.inspect; a beneficiary file must also name its year."""
+        for file in find_files(self.tables, input_path, self.nested)[
+            BENEFICIARIES.name
+        ]:
+            _year(file.path.name)
+        return super().inspect(input_path)
 
     def convert(
         self, unit: Unit, source: str, lines: pl.DataFrame, key: bytes
@@ -364,7 +373,11 @@ def _day(year: int, month: int) -> int:
 
 def _year(name: str) -> int:
     found = re.search(r"((?:19|20)\d\d)_beneficiary", name.lower())
-    assert found is not None, "the table's pattern asks for a year"
+    if found is None:
+        raise InputError(
+            f"{name}: no year stands before 'Beneficiary' in the file's name, so its "
+            f"months cannot be placed. Name it like {BENEFICIARIES.example}."
+        )
     return int(found.group(1))
 
 
@@ -378,9 +391,15 @@ def _neighbour(unit: Unit, year: int, step: int) -> Path | None:
     return other if other.exists() else None
 
 
-@functools.lru_cache(maxsize=4)
 def _covered_months(path: Path) -> pl.DataFrame:
     """`id` and `months` of each member in a beneficiary file."""
+    state = path.stat()
+    return _months_in(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=4)
+def _months_in(path: Path, modified: int, size: int) -> pl.DataFrame:
+    """Read once for all batches of a file, unless the file changes."""
     source = source_of(BENEFICIARIES, str(path))
     file = open_table(path, source)
     places = header.match(BENEFICIARIES, file.header(), source)

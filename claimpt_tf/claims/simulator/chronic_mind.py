@@ -5,10 +5,10 @@ from __future__ import annotations
 from claimpt_tf.claims.simulator.condition import Chronic, Coding, Medicine, Symptom
 
 # What clinicians note beside the diagnosis; faint signs of severity, none a proof.
-IDEATION = Symptom(Coding({"R45851": 1}, {"R45851": 1}), -4.6, 0.7)
-SLEEP = Symptom(Coding({"G4700": 3, "F5101": 1}, {"G479": 2, "G4709": 1}), -2.4, 0.3)
+IDEATION = Symptom(Coding({"R45851": 1}, {"R45851": 1}), -4.0, 1.2)
+SLEEP = Symptom(Coding({"G4700": 3, "F5101": 1}, {"G479": 2, "G4709": 1}), -2.0, 0.8)
 IRRITABLE = Symptom(
-    Coding({"R454": 2, "R4587": 1, "R4586": 1}, {"R4589": 3, "R454": 1}), -2.4, 0.3
+    Coding({"R454": 2, "R4587": 1, "R4586": 1}, {"R4589": 3, "R454": 1}), -2.0, 0.8
 )
 FAMILY = Symptom(
     Coding({"Z62820": 2, "Z638": 1}, {"Z639": 2, "Z658": 1}), -2.4, 0.15
@@ -38,11 +38,11 @@ MIND = (
         traits={"mind": 0.8},
         office=4.5,
         driver="mental",
-        pull=0.4,
+        pull=0.85,
         mention=0.3,
         clinic="psychotherapy",
         season="school",
-        medicines=(Medicine("ssri", 0.35, 0.4),),
+        medicines=(Medicine("ssri", 0.4, 0.7),),
         symptoms=(IDEATION, SLEEP, IRRITABLE, FAMILY, SCHOOL),
     ),
     Chronic(
@@ -54,11 +54,11 @@ MIND = (
         office=5.5,
         emergency=0.04,
         driver="mental",
-        pull=0.4,
+        pull=0.85,
         mention=0.35,
         clinic="psychotherapy",
         season="school",
-        medicines=(Medicine("ssri", 0.5, 0.4),),
+        medicines=(Medicine("ssri", 0.6, 0.7),),
         symptoms=(IDEATION, SLEEP, IRRITABLE, FAMILY),
     ),
     Chronic(
@@ -68,7 +68,7 @@ MIND = (
         traits={"hardship": 0.7, "mind": 0.4},
         office=5.0,
         driver="mental",
-        pull=0.4,
+        pull=0.85,
         mention=0.25,
         clinic="psychotherapy",
         symptoms=(IDEATION, SLEEP, IRRITABLE, FAMILY),
@@ -82,11 +82,11 @@ MIND = (
         emergency=0.06,
         inpatient=0.04,
         driver="mental",
-        pull=0.4,
+        pull=0.85,
         mention=0.4,
         clinic="psychotherapy",
         medicines=(
-            Medicine("antipsychotic", 0.5, 0.4),
+            Medicine("antipsychotic", 0.5, 0.6),
             Medicine("mood_stabiliser", 0.3, 0.3),
         ),
         symptoms=(IDEATION, SLEEP, IRRITABLE),
@@ -99,7 +99,7 @@ MIND = (
         traits={"neuro": 0.4, "hardship": 0.5},
         office=4.0,
         driver="mental",
-        pull=0.35,
+        pull=0.75,
         mention=0.25,
         clinic="psychotherapy",
         season="school",
@@ -111,7 +111,7 @@ MIND = (
         Coding({"F840": 1}, {"F840": 5, "F849": 1}),
         male=3.2,
         traits={"neuro": 0.9},
-        office=16.0,
+        office=14.0,
         mention=0.6,
         clinic="therapy",
         season="school",
@@ -127,7 +127,7 @@ MIND = (
         Coding({"F801": 3, "F802": 3, "F800": 2}, {"F809": 5, "R4789": 1}),
         male=1.6,
         traits={"neuro": 0.7},
-        office=11.0,
+        office=9.0,
         mention=0.2,
         clinic="therapy",
         season="school",
@@ -138,7 +138,7 @@ MIND = (
         (1.2, 0.8, 0.2, 0.05, 0, 0),
         Coding({"F82": 3, "R620": 2}, {"R6250": 3, "F82": 1}),
         traits={"neuro": 0.5, "frailty": 0.7},
-        office=9.0,
+        office=8.0,
         mention=0.2,
         clinic="therapy",
         until=7.0,
@@ -165,7 +165,7 @@ MIND = (
         office=5.0,
         inpatient=0.03,
         driver="mental",
-        pull=0.35,
+        pull=0.75,
         mention=0.3,
         clinic="psychotherapy",
         symptoms=(IDEATION, SLEEP),

@@ -178,7 +178,7 @@ def _asthma(setting: _Setting, principal: Ints) -> None:
     rng = setting.streams("asthma course")
     acute = visits.because("asthma_exacerbation")
     in_hospital = visits.of_kind("emergency", "inpatient")
-    flare = rng.random(len(visits)) < logistic(-1.9 + 0.5 * severity)
+    flare = rng.random(len(visits)) < logistic(-1.8 + 1.1 * severity)
     flare &= ~in_hospital
     grave = logistic(-2.6 + 0.3 * severity + 1.2 * visits.of_kind("inpatient"))
     status = acute & (rng.random(len(visits)) < grave)

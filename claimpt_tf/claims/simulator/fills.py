@@ -132,7 +132,7 @@ def _rescue(latent: Latent, streams: Streams) -> Fills:
     """Reliever inhalers: more in bad months and when the controller is not taken."""
     rng = streams("rescue")
     asthma = next(c for c in CHRONIC if c.name == "asthma")
-    rate = 0.2 * np.exp(0.5 * latent.severity["asthma"] + 0.35 * latent.gap - 0.15)
+    rate = 0.32 * np.exp(0.9 * latent.severity["asthma"] + 0.5 * latent.gap - 0.45)
     rate *= latent.active(asthma) * latent.population.access[:, None]
     member, month = scatter(rng, rate)
     within = np.floor(rng.random(len(month)) * latent.calendar.length[month])
@@ -166,7 +166,7 @@ def _after_asthma(visits: Visits, latent: Latent, streams: Streams) -> list[Fill
     severity = latent.severity["asthma"][visits.member, month]
     acute = visits.because("asthma_exacerbation")
     routine = visits.because("asthma")
-    steroid = np.where(acute, 0.7, routine * logistic(-2.3 + 0.5 * severity))
+    steroid = np.where(acute, 0.7, routine * logistic(-2.0 + 1.0 * severity))
     rescue = np.where(acute, 0.5, routine * 0.2)
     parts = []
     for drug, chance in (("oral_steroid", steroid), ("rescue", rescue)):

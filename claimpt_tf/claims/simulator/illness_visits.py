@@ -17,7 +17,7 @@ from claimpt_tf.claims.simulator.outcomes import (
 )
 from claimpt_tf.claims.simulator.visits import KIND, Visits
 
-CLINIC_SHARE = (0.22, 0.1)  # of planned care held at the hospital, by institution
+CLINIC_SHARE = (0.4, 0.22)  # of planned care held at the hospital, by institution
 MISSED_IN_GAP = 0.3  # share of planned visits missed while medicines are not taken
 
 
@@ -122,7 +122,7 @@ def _crises(latent: Latent, streams: Streams) -> Visits:
     onset = np.min([latent.onset[name] for name in MENTAL_HEALTH], axis=0)
     first = calendar.first[None, : calendar.months]
     age = latent.population.age(calendar.first[: calendar.months, None]).T
-    rate = 0.05 / 12 * np.exp(0.45 * latent.severity["mental"] - 0.1)
+    rate = 0.09 / 12 * np.exp(0.8 * latent.severity["mental"] - 0.3)
     rate *= (onset[:, None] <= first) & (age >= 7)
     member, month = scatter(rng, rate * _monthly_season(latent, "school"))
     day = _days_within(latent, month, rng)

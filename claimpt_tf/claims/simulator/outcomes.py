@@ -51,28 +51,28 @@ class Outcome:
 
 ASTHMA_EXACERBATION = Outcome(
     "asthma_exacerbation",
-    base=-5.5,
-    severity={"asthma": 1.8, "general": 0.45},
-    gap=1.2,
+    base=-5.0,
+    severity={"asthma": 1.35, "general": 0.3},
+    gap=1.0,
     comorbidity={
-        "allergic_rhinitis": 0.3,
-        "atopic_dermatitis": 0.15,
-        "food_allergy": 0.3,
-        "obesity": 0.35,
-        "prematurity": 0.3,
-        "reflux": 0.2,
-        "sleep_apnea": 0.25,
-        "anxiety": 0.15,
-        "depression": 0.2,
+        "allergic_rhinitis": 0.5,
+        "atopic_dermatitis": 0.3,
+        "food_allergy": 0.5,
+        "obesity": 0.6,
+        "prematurity": 0.5,
+        "reflux": 0.4,
+        "sleep_apnea": 0.5,
+        "anxiety": 0.4,
+        "depression": 0.5,
     },
     season="autumn",
-    ages=((0, 0.1), (3, 0.45), (9, 0.0), (19, -0.45)),
+    ages=((0, 0.3), (3, 0.8), (9, 0.0), (19, -0.8)),
     requires="asthma",
 )
 SELF_HARM = Outcome(
     "self_harm",
-    base=-8.55,
-    severity={"mental": 1.75, "general": 0.3},
+    base=-8.1,
+    severity={"mental": 1.3, "general": 0.25},
     gap=1.0,
     comorbidity={
         "depression": 1.6,
@@ -86,7 +86,7 @@ SELF_HARM = Outcome(
         "migraine": 0.15,
     },
     season="school",
-    ages=((6, -9.0), (8, -4.0), (10, -1.0), (13, 0.1), (16, 0.2), (19, 0.0)),
+    ages=((6, -9.0), (8, -4.0), (10, -1.4), (13, 0.0), (16, 0.4), (19, 0.3)),
 )
 OUTCOMES = (ASTHMA_EXACERBATION, SELF_HARM)
 

@@ -110,7 +110,7 @@ def _flu_shots(latent: Latent, streams: Streams) -> Visits:
     calendar, population = latent.calendar, latent.population
     autumn = np.isin(calendar.month[: calendar.months], (8, 9, 10))
     age = population.age(calendar.first[: calendar.months, None]).T
-    rate = 0.09 * (age > 0.5) * autumn[None, :] * population.access[:, None]
+    rate = 0.06 * (age > 0.5) * autumn[None, :] * population.access[:, None]
     member, month = scatter(rng, rate)
     within = np.floor(rng.random(len(month)) * calendar.length[month])
     day = calendar.first[month] + within.astype(np.int64)
@@ -121,7 +121,7 @@ def _dental(latent: Latent, streams: Streams) -> Visits:
     rng = streams("dental")
     calendar, population = latent.calendar, latent.population
     age = population.age(calendar.first[: calendar.months, None]).T
-    rate = 0.75 / 12 * (age > 1) * population.access[:, None]
+    rate = 0.55 / 12 * (age > 1) * population.access[:, None]
     member, month = scatter(rng, rate)
     within = np.floor(rng.random(len(month)) * calendar.length[month])
     day = calendar.first[month] + within.astype(np.int64)

@@ -79,7 +79,7 @@ def draw_population(members: int, calendar: Calendar, streams: Streams) -> Popul
         hispanic=rng.random(members) < 0.28,
         institution=(rng.random(members) < 0.45).astype(np.int64),
         traits=traits,
-        access=np.exp(0.4 * rng.standard_normal(members) - 0.08),
+        access=np.exp(0.3 * rng.standard_normal(members) - 0.045),
         diligence=rng.standard_normal(members) - 0.3 * hardship,
         silent=rng.random(members) < 0.02,
         eligible=eligible,
@@ -91,7 +91,7 @@ def _draw_enrolment(eligible: Bools, rng: np.random.Generator) -> Bools:
     """A coverage chain: leaving, oftenest at yearly renewal, and coming back."""
     members, months = eligible.shape
     opening = eligible.argmax(axis=1)
-    late = rng.random(members) < 0.15
+    late = rng.random(members) < 0.12
     entry = opening + late * rng.integers(1, 19, members)
     remaining = months - 1 - eligible[:, ::-1].argmax(axis=1)
     entry = np.minimum(entry, remaining)
@@ -101,8 +101,8 @@ def _draw_enrolment(eligible: Bools, rng: np.random.Generator) -> Bools:
         since = month - entry
         renewal = (since > 0) & (since % 12 == 0)
         uniform = rng.random(members)
-        leaves = uniform < np.where(renewal, 0.07, 0.007)
-        returns = uniform < 0.16
+        leaves = uniform < np.where(renewal, 0.055, 0.006)
+        returns = uniform < 0.18
         covered = np.where(covered, ~leaves, (since > 0) & returns)
         covered |= since == 0
         enrolled[:, month] = covered & eligible[:, month]

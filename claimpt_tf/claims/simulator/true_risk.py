@@ -4,7 +4,7 @@ The true risk over a window is 1 - E[exp(-H)], with H the hazard accumulated ove
 window and the expectation over all futures of the hidden state, given its value on
 the day. Mean and variance of H are closed forms: lognormal moments of the
 autoregressions, powers of the two-state chain, and the onset rates of conditions
-not there yet. E[exp(-H)] is taken as that of a gamma variate with those two moments.
+not there yet. E[exp(-H)] is taken as that of a lognormal variate with those two moments.
 The variance that further onsets of comorbidities add within the window is left out.
 """
 
@@ -30,6 +30,7 @@ from claimpt_tf.claims.simulator.outcomes import OUTCOMES, Outcome, fixed_log_ra
 HORIZONS = (30, 90, 180, 365)  # days
 _CHUNK = 4000  # members at a time, so that the working arrays stay small
 _NEGLIGIBLE = 0.002  # below this mean, 1 - exp(-mean) is as good
+_NODES = 12  # of the quadrature over a lognormal variate
 _CONDITIONS = {c.name: c for c in CHRONIC}
 
 
@@ -142,7 +143,9 @@ class _Forecast:
                     if days[i] and days[j]:
                         times = days[i] * days[j] * (1 if i == j else 2)
                         variance[weighty, w] += times * covariance
-        return _at_least_one(mean, variance)
+        risks = -np.expm1(-mean)
+        risks[weighty] = _at_least_one(mean[weighty], variance[weighty])
+        return risks
 
     def _mean(self, month: int, ahead: int, gap: Floats) -> Floats:
         """Expected daily hazard `ahead` months on, were the required condition there."""
@@ -197,9 +200,12 @@ def _overlap(calendar: Calendar, month: int, horizon: int) -> Ints:
 
 
 def _at_least_one(mean: Floats, variance: Floats) -> Floats:
-    """1 - E[exp(-H)] of a gamma variate H; 1 - exp(-mean) where it hardly varies."""
-    spread = np.maximum(variance, 0.0) / np.where(mean > 0, mean, 1.0)
-    steady = spread < 1e-9
-    safe = np.where(steady, 1.0, spread)
-    exponent = np.where(steady, mean, mean / safe * np.log1p(safe))
-    return -np.expm1(-exponent)
+    """1 - E[exp(-H)] of a lognormal variate H with this mean and variance."""
+    squared = np.where(mean > 0, mean, 1.0) ** 2
+    sigma2 = np.log1p(np.maximum(variance, 0.0) / squared)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
+    none = np.zeros_like(mean)
+    sigma = np.sqrt(sigma2)
+    for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+        none += weight * np.exp(-mean * np.exp(sigma * node - 0.5 * sigma2))
+    return 1.0 - none

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pc
 
 from claimpt_tf.claims.table_batch import TableBatch
+from claimpt_tf.claims.utf8_stream import REPLACEMENT, Utf8Stream
 from claimpt_tf.errors import InputError
 
 _HEAD_BYTES = 1 << 20
@@ -150,11 +153,10 @@ class CsvFile:
             malformed.append(row.number - head.lines)
             return "skip"
 
-        compression = "gzip" if self._is_gzip() else None
         try:
-            with pa.input_stream(str(self.path), compression=compression) as stream:
+            with Utf8Stream(self._open_bytes()) as stream:
                 reader = pc.open_csv(
-                    stream,
+                    pa.PythonFile(stream, mode="r"),
                     read_options=pc.ReadOptions(
                         # One thread parses, so that bad rows can be numbered; the
                         # caller's own work runs beside it (_read_ahead).
@@ -174,14 +176,28 @@ class CsvFile:
                     ),
                 )
                 for block in reader:
-                    yield pl.DataFrame(
+                    frame = pl.DataFrame(
                         {
                             name: pl.from_arrow(block.column(inner))
                             for name, inner in zip(positions, wanted, strict=True)
                         }
                     )
-        except (pa.ArrowInvalid, OSError, EOFError) as error:
+                    if stream.repaired:
+                        self._refuse_repaired(frame)
+                    yield frame
+        except (pa.ArrowInvalid, OSError, EOFError, zlib.error) as error:
             raise self._explained(error) from error
+
+    def _refuse_repaired(self, frame: pl.DataFrame) -> None:
+        """Bytes that are no text may stand in columns nobody reads, not in these."""
+        for name in frame.columns:
+            if frame[name].str.contains(REPLACEMENT, literal=True).any():
+                raise self._not_utf8(f"a cell of column '{name}' is not")
+
+    def _open_bytes(self) -> IO[bytes]:
+        if self._is_gzip():
+            return gzip.open(self.path, "rb")
+        return self.path.open("rb")
 
     def _is_gzip(self) -> bool:
         with self.path.open("rb") as file:
@@ -191,12 +207,9 @@ class CsvFile:
         try:
             if not self.path.stat().st_size:
                 raise InputError(f"{self.source}: the file is empty (0 bytes).")
-            if not self._is_gzip():
-                if self.path.suffix == ".gz":
-                    raise self._broken_gzip()
-                with self.path.open("rb") as file:
-                    return file.read(_HEAD_BYTES)
-            with gzip.open(self.path, "rb") as file:
+            if self.path.suffix == ".gz" and not self._is_gzip():
+                raise self._broken_gzip()
+            with self._open_bytes() as file:
                 return file.read(_HEAD_BYTES)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise self._broken_gzip() from error
@@ -210,12 +223,12 @@ class CsvFile:
         if content.startswith(_WIDE_BOMS):
             raise self._not_utf8("it is UTF-16")
         content = content.removeprefix(_UTF8_BOM)
-        lines = content.split(b"\n")
+        lines = re.split(rb"\r\n|\n|\r", content)
         blank = next((i for i, line in enumerate(lines) if line.strip()), len(lines))
         if blank == len(lines):
             raise InputError(f"{self.source}: the file has no header line.")
         try:
-            header = lines[blank].decode("utf-8").rstrip("\r")
+            header = lines[blank].decode("utf-8")
         except UnicodeDecodeError as error:
             raise self._not_utf8("its header line is not") from error
         alone = len(content) < _HEAD_BYTES and not any(
@@ -224,6 +237,10 @@ class CsvFile:
         return _Head(self._names(header), blank + 1, alone)
 
     def _names(self, line: str) -> list[str]:
+        if "\0" in line:
+            raise InputError(
+                f"{self.source}: this is no text file; CSV, gzip CSV or Parquet is read."
+            )
         names = _split(line, ",")
         for delimiter, spoken in _OTHER_DELIMITERS.items():
             if len(_split(line, delimiter)) > len(names):
@@ -247,9 +264,7 @@ class CsvFile:
 
     def _explained(self, error: BaseException) -> InputError:
         message = str(error).lower()
-        if "utf8" in message or "utf-8" in message:
-            return self._not_utf8("a column that is read is not")
-        if "compressed" in message or "zlib" in message or "gzip" in message:
+        if isinstance(error, EOFError | zlib.error | gzip.BadGzipFile):
             return self._broken_gzip()
         if "straddling" in message:
             return InputError(

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import polars as pl
 
 from claimpt_tf.claims.events import QUARANTINE_SCHEMA, SETTINGS
+from claimpt_tf.claims.line_checks import UNKNOWN_INSTITUTION
 from claimpt_tf.visits import lines as claim_lines
 from claimpt_tf.visits.grouping import OTHER, group_lines
 from claimpt_tf.visits.members import enrolment_fates, member_table
 from claimpt_tf.visits.rules import VisitRules
 from claimpt_tf.visits.timelines import timelines, visit_codes
 
-UNKNOWN_INSTITUTION = "unknown"
 EVENTS_TABLE = "claims"
 MEMBERS_TABLE = "eligibility"
 
@@ -130,7 +130,7 @@ def _with_institution(people: pl.DataFrame, kept: pl.DataFrame) -> pl.DataFrame:
     lacking = people.filter(pl.col("institution").is_null())
     if not lacking.is_empty():
         latest = (
-            kept.filter(pl.col("institution").is_not_null())
+            kept.filter(~pl.col("institution").is_in(["", UNKNOWN_INSTITUTION]))
             .join(lacking, on="who", how="semi")
             .sort("day", "institution")
             .group_by("who", maintain_order=True)

@@ -56,10 +56,9 @@ __all__ = [
 
 # Beam's own default looks for a download first.
 LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-LINES_PER_BUCKET = 250_000  # some 300 MB in the kernel, a shard of some 10 MB
+LINES_PER_BUCKET = 250_000  # a few hundred MB in the kernel, 1 to 3 MB a shard
 
 _SAMPLE_BYTES = 1 << 20
-_USUAL_LINE_BYTES = 250
 
 Progress = Callable[[str, int, int], None]
 

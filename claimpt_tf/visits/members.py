@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from claimpt_tf.claims.line_checks import UNKNOWN_INSTITUTION
+
 NO_ENROLMENT = "member_without_enrolment"
 NO_BIRTH_DATE = "birth_date_missing"
 SPAN_REVERSED = "enrolment_ends_before_start"
@@ -50,7 +52,9 @@ def member_table(
     known = (
         members.with_columns(
             sex=pl.when(pl.col("sex").is_in(_SEXES)).then("sex"),
-            institution=pl.when(pl.col("institution") != "").then("institution"),
+            institution=pl.when(
+                ~pl.col("institution").is_in(["", UNKNOWN_INSTITUTION])
+            ).then("institution"),
         )
         .sort([*order, "institution"], nulls_last=False)
         .group_by("member", maintain_order=True)

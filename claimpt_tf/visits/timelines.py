@@ -48,11 +48,15 @@ def visit_codes(events: pl.DataFrame, visits: pl.DataFrame) -> pl.DataFrame:
         )
         .group_by("key")
         .agg(pl.col("order").min())
-        .select("order", visit=pl.col("key") // named, name=pl.col("key") % named)
-        .sort("visit", "order", "name")
+        .select(
+            visit=pl.col("key") // named,
+            place=pl.col("order") * named + pl.col("key") % named,
+        )
+        .sort("visit", "place")
     )
-    system_names = systems.gather(distinct["name"] // spellings.len())
-    codes = spellings.gather(distinct["name"] % spellings.len())
+    names = distinct["place"] % named
+    system_names = systems.gather(names // spellings.len())
+    codes = spellings.gather(names % spellings.len())
     return pl.select(
         visit=distinct["visit"],
         system=system_names,

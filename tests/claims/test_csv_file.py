@@ -113,6 +113,26 @@ def test_other_columns_may_hold_any_bytes(tmp_path: Path) -> None:
     assert rows_of(file, {"id": 1})[0] == [(1, "1")]
 
 
+def test_malformed_rows_may_hold_any_bytes(tmp_path: Path) -> None:
+    file = file_of(tmp_path / "t.csv", b"name,id\nMu\xf1oz, Jr,1\nx\xff,2\n")
+    assert rows_of(file, {"id": 1}) == ([(2, "2")], [1])
+
+
+def test_text_beyond_ascii(tmp_path: Path) -> None:
+    word = "\u00e9\u4e2d\U0001f600\ufffd"
+    content = "a,b\n" + f"{word * 50},1\n" * 20_000
+    file = file_of(tmp_path / "t.csv", content.encode())
+    rows, bad = rows_of(file, {"a": 0, "b": 1})
+    assert not bad
+    assert {row[1:] for row in rows} == {(word * 50, "1")}
+
+
+def test_lines_that_end_in_carriage_returns(tmp_path: Path) -> None:
+    file = file_of(tmp_path / "t.csv", b"\ra,b\r1,2\r3,4\r")
+    assert file.header() == ["a", "b"]
+    assert rows_of(file, {"b": 1})[0] == [(1, "2"), (2, "4")]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -125,6 +145,7 @@ def test_other_columns_may_hold_any_bytes(tmp_path: Path) -> None:
         (b"a,Mu\xf1oz\n1,2\n", "not UTF-8"),
         (gzip.compress(b"a,b\n" * 100)[:20], "no readable gzip"),
         (b"\x1f\x8bno gzip at all", "no readable gzip"),
+        (b"\0\0\0\x18ftyp", "this is no text file"),
     ],
 )
 def test_unreadable_headers(tmp_path: Path, content: bytes, message: str) -> None:
@@ -152,7 +173,7 @@ def test_gzip_cut_short(tmp_path: Path) -> None:
 
 def test_not_utf8_in_a_column_that_is_read(tmp_path: Path) -> None:
     file = file_of(tmp_path / "t.csv", b"a\nMu\xf1oz\n")
-    with pytest.raises(InputError, match="t.csv: the text is not UTF-8"):
+    with pytest.raises(InputError, match="a cell of column 'a' is not"):
         rows_of(file, {"a": 0})
 
 

@@ -169,9 +169,11 @@ def test_institution_of_the_latest_line_where_eligibility_has_none() -> None:
         line("1", 1, "OP", 10, institution="north"),
         line("3", 1, "OP", 30, institution=None),
     )
-    silent = members(member(institution=None))
-    assert assemble(lines, silent).timelines["institution"].to_list() == ["south"]
-    assert assemble(events(), silent).timelines["institution"].to_list() == ["unknown"]
+    for nowhere in (None, "", "unknown"):
+        silent = members(member(institution=nowhere))
+        assert assemble(lines, silent).timelines["institution"].item() == "south"
+        made = assemble(events(), silent)
+        assert made.timelines["institution"].item() == "unknown"
 
 
 def test_claim_ids_of_two_tables_do_not_meet() -> None:

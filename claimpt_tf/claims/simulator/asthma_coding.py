@@ -10,7 +10,7 @@ from claimpt_tf.claims.simulator.draws import Bools, Floats, Ints
 GRADES = ("J452", "J453", "J454", "J455")  # intermittent to severe persistent
 PLAIN, EXACERBATION, STATUS = "0", "1", "2"
 _UNSPECIFIED = {PLAIN: "J45909", EXACERBATION: "J45901", STATUS: "J45902"}
-UNSPECIFIED_SHARE = (0.15, 0.45)  # by institution
+UNSPECIFIED_SHARE = (0.12, 0.4)  # by institution
 
 # What the asthma outcome is made of, at an emergency or inpatient visit.
 ACUTE_CODES = tuple(
@@ -44,7 +44,7 @@ def asthma_codes(
     Returns:
       int64 [n].
     """
-    noise = 0.45 * habit + 0.5 * rng.standard_normal(len(severity))
+    noise = 0.3 * habit + 0.45 * rng.standard_normal(len(severity))
     grade = np.clip(np.floor(1.4 + 1.0 * severity + noise), 0, 3).astype(np.int64)
     vague = rng.random(len(severity)) < np.array(UNSPECIFIED_SHARE)[institution]
     how = np.where(status, 2, np.where(exacerbated, 1, 0))

@@ -23,7 +23,7 @@ BODY = (
         mention=0.25,
         season="autumn",
         medicines=(
-            Medicine("controller", 0.62, 0.8),
+            Medicine("controller", 0.7, 0.85),
             Medicine("leukotriene", 0.2, 0.6),
         ),
         symptoms=(

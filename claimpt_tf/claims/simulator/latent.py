@@ -13,7 +13,7 @@ from claimpt_tf.claims.simulator.months import Calendar
 from claimpt_tf.claims.simulator.population import YEAR, Population
 
 # Month-to-month correlation of each severity; all have mean 0 and variance 1.
-PERSISTENCE = {"general": 0.97, "asthma": 0.965, "mental": 0.97}
+PERSISTENCE = {"general": 0.97, "asthma": 0.975, "mental": 0.975}
 GAP_END = 0.22  # monthly chance that a refill gap ends
 NEVER = np.iinfo(np.int32).max
 

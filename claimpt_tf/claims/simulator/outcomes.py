@@ -51,8 +51,8 @@ class Outcome:
 
 ASTHMA_EXACERBATION = Outcome(
     "asthma_exacerbation",
-    base=-5.0,
-    severity={"asthma": 1.35, "general": 0.3},
+    base=-5.15,
+    severity={"asthma": 1.45, "general": 0.25},
     gap=1.0,
     comorbidity={
         "allergic_rhinitis": 0.5,
@@ -72,7 +72,7 @@ ASTHMA_EXACERBATION = Outcome(
 SELF_HARM = Outcome(
     "self_harm",
     base=-8.1,
-    severity={"mental": 1.3, "general": 0.25},
+    severity={"mental": 1.35, "general": 0.2},
     gap=1.0,
     comorbidity={
         "depression": 1.6,

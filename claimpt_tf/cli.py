@@ -69,7 +69,7 @@ def simulate(out: str, members: int, years: int, seed: int, file_format: str) ->
 
     from claimpt_tf.claims.simulator.config import SimulationConfig
     from claimpt_tf.claims.simulator.simulate import simulate as run
-    from claimpt_tf.claims.simulator.simulate import write_simulation
+    from claimpt_tf.claims.simulator.write import write_simulation
 
     with Progress(transient=True) as bar:
         task = bar.add_task("simulating", total=1.0)

@@ -16,7 +16,8 @@ from rich.console import Console
 from claimpt_tf.claims.preflight import check_input
 from claimpt_tf.claims.privacy import load_key
 from claimpt_tf.claims.simulator.config import SimulationConfig
-from claimpt_tf.claims.simulator.simulate import simulate, write_simulation
+from claimpt_tf.claims.simulator.simulate import simulate
+from claimpt_tf.claims.simulator.write import write_simulation
 from claimpt_tf.errors import GateError
 from claimpt_tf.evaluation.compare import Comparison
 from claimpt_tf.serving.client import Client
@@ -52,8 +53,8 @@ CHILD = {
 
 @click.command()
 @click.argument("out", default="runs/demo", type=click.Path(file_okay=False))
-@click.option("--members", default=8000, show_default=True, help="Simulated children.")
-@click.option("--epochs", default=6, show_default=True, help="Pre-training epochs.")
+@click.option("--members", default=6000, show_default=True, help="Simulated children.")
+@click.option("--epochs", default=4, show_default=True, help="Pre-training epochs.")
 @click.option("--seed", default=7, show_default=True, help="Of everything random.")
 def demo_command(out: str, members: int, epochs: int, seed: int) -> None:
     """Simulate children, run the pipeline, serve the model and ask it for a risk.

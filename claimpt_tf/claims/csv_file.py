@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 
 import polars as pl
 import pyarrow as pa
@@ -185,7 +185,7 @@ class CsvFile:
                     if stream.repaired:
                         self._refuse_repaired(frame)
                     yield frame
-        except (pa.ArrowInvalid, OSError, EOFError, zlib.error) as error:
+        except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
             raise self._explained(error) from error
 
     def _refuse_repaired(self, frame: pl.DataFrame) -> None:
@@ -194,9 +194,9 @@ class CsvFile:
             if frame[name].str.contains(REPLACEMENT, literal=True).any():
                 raise self._not_utf8(f"a cell of column '{name}' is not")
 
-    def _open_bytes(self) -> IO[bytes]:
+    def _open_bytes(self) -> BinaryIO:
         if self._is_gzip():
-            return gzip.open(self.path, "rb")
+            return cast(BinaryIO, gzip.open(self.path, "rb"))
         return self.path.open("rb")
 
     def _is_gzip(self) -> bool:
@@ -239,7 +239,7 @@ class CsvFile:
     def _names(self, line: str) -> list[str]:
         if "\0" in line:
             raise InputError(
-                f"{self.source}: this is no text file; CSV, gzip CSV or Parquet is read."
+                f"{self.source}: this is no text file. Give CSV, gzip CSV or Parquet."
             )
         names = _split(line, ",")
         for delimiter, spoken in _OTHER_DELIMITERS.items():

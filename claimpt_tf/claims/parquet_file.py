@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 from claimpt_tf.claims.table_batch import TableBatch
 from claimpt_tf.errors import InputError
 
+_DAMAGE = (pa.ArrowException, OSError, ValueError)
+
 
 class ParquetFile:
     """One Parquet file; each of its row groups is a part a worker can read alone.
@@ -100,6 +102,8 @@ class ParquetFile:
                 row_groups=[part],
                 columns=list(dict.fromkeys(wanted)),
             ):
+                # Polars trusts what Arrow hands over; a damaged page may hold anything.
+                block.validate(full=True)
                 frame = pl.DataFrame(
                     {
                         name: pl.from_arrow(block.column(block.schema.names.index(own)))
@@ -111,7 +115,7 @@ class ParquetFile:
                 ).alias("row")
                 row += len(frame)
                 yield TableBatch(frame, rows)
-        except (pa.ArrowInvalid, OSError) as error:
+        except _DAMAGE as error:
             raise self._unreadable("one of its pages is damaged") from error
 
     @cached_property
@@ -120,7 +124,7 @@ class ParquetFile:
             if not self.path.stat().st_size:
                 raise InputError(f"{self.source}: the file is empty (0 bytes).")
             return pq.ParquetFile(self.path)
-        except (pa.ArrowInvalid, OSError) as error:
+        except _DAMAGE as error:
             raise self._unreadable("it is cut short or of another kind") from error
 
     def _unreadable(self, how: str) -> InputError:

@@ -22,10 +22,10 @@ from claimpt_tf.evaluation.svg import (
     inline_svg,
     plot_style,
 )
+from claimpt_tf.evaluation.truth import BEST
 from claimpt_tf.evaluation.weighted import CALIBRATION_BINS, Floats, Ranked, Weighted
 from claimpt_tf.tasks.attrition import SMALLEST_CELL
 
-BEST: Final = "best possible"
 _DASHES: Final = ("solid", (0, (5, 1.6)), (0, (1.2, 1.4)), (0, (5, 1.4, 1.2, 1.4)))
 _SIZE: Final = (4.1, 3.5)  # inches at 72 dots: legible at a phone's width
 _BARS: Final = 20
@@ -93,7 +93,7 @@ def roc_plot(labels: Floats, scores: Mapping[str, Floats], alt: str) -> Plot:
         alt: what the plot shows, in words and figures.
     """
     with plot_style():
-        figure, axes = _figure("1 - specificity", "Sensitivity")
+        figure, axes = _figure("1 \N{MINUS SIGN} specificity", "Sensitivity")
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9)
         for line in reversed(lines_of(scores)):
             fall_out, recall, _ = roc_curve(labels, scores[line.model])
@@ -212,27 +212,55 @@ def score_plot(labels: Floats, scores: Mapping[str, Floats], model: str) -> Plot
     given = scores[model]
     top = min(1.0, 1.05 * float(np.quantile(given, 0.998)))
     with plot_style():
-        figure, axes = _figure("Predicted probability", "Share of the rows")
+        figure, axes = _figure("Predicted probability", "Relative frequency")
         for value, colour, fill in ((0.0, MUTED, 0.28), (1.0, SERIES[0], 0.4)):
-            chosen = given[labels == value]
-            counts, edges = np.histogram(chosen, bins=_BARS, range=(0, top))
-            shares = np.where(counts < SMALLEST_CELL, 0, counts) / max(len(chosen), 1)
-            axes.stairs(shares, edges, color=colour, linewidth=1.4)
-            axes.stairs(shares, edges, color=colour, alpha=fill, fill=True)
+            counts, edges = wide_bars(given[labels == value], top)
+            density = counts / counts.sum() / np.diff(edges)
+            axes.stairs(density, edges, color=colour, linewidth=1.4)
+            axes.stairs(density, edges, color=colour, alpha=fill, fill=True)
         axes.set_xlim(0, top)
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_formatter(_percent(top))
-        axes.yaxis.set_major_formatter(_percent(axes.get_ylim()[1]))
+        axes.set_yticks([])
     middles = [f"{np.median(given[labels == value]):.1%}" for value in (1.0, 0.0)]
     return _plot(
         figure,
         "scores",
         f"Scores of {model}",
-        "Coloured: rows with the outcome; grey: rows without; shares of either. "
-        f"Bars of fewer than {SMALLEST_CELL} rows are not drawn.",
+        "Coloured: rows with the outcome; grey: rows without, to equal areas. "
+        f"A bar is at least as wide as {SMALLEST_CELL} rows need.",
         f"The median probability is {middles[0]} among rows with the outcome and "
         f"{middles[1]} among those without.",
     )
+
+
+def wide_bars(values: Floats, top: float) -> tuple[Floats, Floats]:
+    """A histogram from 0 to `top` without a bar of fewer than 11 values.
+
+    Small bars are joined with their right neighbours, the last with its left one.
+    Values above `top` count as `top`.
+
+    Returns:
+        Counts, shape (bars,), and edges, shape (bars + 1,).
+
+    >>> counts, edges = wide_bars(np.repeat([0.1, 0.3, 0.7], [11, 4, 9]), 1.0)
+    >>> counts.tolist(), edges.tolist()
+    ([11, 13], [0.0, 0.15, 1.0])
+    """
+    narrow, edges = np.histogram(np.minimum(values, top), _BARS, (0, top))
+    counts, kept, waiting = [], [0.0], 0
+    for count, edge in zip(narrow, edges[1:], strict=True):
+        waiting += int(count)
+        if waiting >= SMALLEST_CELL:
+            counts.append(waiting)
+            kept.append(float(edge))
+            waiting = 0
+    if not counts:
+        return np.array([max(waiting, 1)]), np.array([0.0, top])
+    counts[-1] += waiting
+    if waiting:
+        kept[-1] = top
+    return np.array(counts), np.array(kept).round(9)
 
 
 def _figure(x_label: str, y_label: str) -> tuple[Figure, Axes]:

@@ -277,7 +277,7 @@ def _headline(
     if _is_number(counts["positives"]):
         rate = f"{comparison.prevalence:.1%} of index dates"
     else:
-        rate = "too few to show a rate"
+        rate = "withheld, as some count is small"
     return [*tiles, (counts["positives"], "with the outcome", rate)]
 
 

@@ -14,6 +14,7 @@ import polars as pl
 from claimpt_tf.claims.privacy import hash_members
 from claimpt_tf.errors import ArtifactError
 
+BEST = "best possible"  # what tables and plots call it
 PERSON, DAY = "person_id", "day"
 
 

@@ -18,7 +18,7 @@ class Limits:
     """
 
     visits: int = 64
-    codes: int = 16
+    codes: int = 10
 
 
 class PretrainConfig(BaseModel):
@@ -46,7 +46,7 @@ class PretrainConfig(BaseModel):
     weight_decay: float = Field(1e-2, ge=0)
     dates: int = Field(8, ge=1)
     max_visits: int = Field(64, ge=2)
-    max_codes: int = Field(16, ge=1)
+    max_codes: int = Field(10, ge=1)
     patience: int = Field(2, ge=1)
     seed: int = 7
 
@@ -96,15 +96,15 @@ class FinetuneConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: Literal["auto", "adapt", "labels"] = "auto"
-    epochs: int = Field(12, ge=1)
-    batch_size: int = Field(32, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
+    epochs: int = Field(8, ge=1)
+    batch_size: int = Field(64, ge=1)
+    learning_rate: float = Field(2e-3, gt=0)
     layer_decay: float = Field(0.7, gt=0, le=1)
     weight_decay: float = Field(1e-2, ge=0)
     dates: int = Field(8, ge=1)
     max_visits: int = Field(64, ge=2)
-    max_codes: int = Field(16, ge=1)
-    patience: int = Field(3, ge=1)
+    max_codes: int = Field(10, ge=1)
+    patience: int = Field(2, ge=1)
     seed: int = 7
 
     @property

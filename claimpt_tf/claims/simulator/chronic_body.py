@@ -67,7 +67,9 @@ BODY = (
     Chronic(
         "prematurity",
         (0, 0, 0, 0, 0, 0),
-        Coding({"P0736": 2, "P0735": 1, "P0717": 1, "P271": 1}, {"P0730": 3, "P271": 1}),
+        Coding(
+            {"P0736": 2, "P0735": 1, "P0717": 1, "P271": 1}, {"P0730": 3, "P271": 1}
+        ),
         at_birth=9.0,
         traits={"frailty": 0.5},
         office=1.2,
@@ -94,9 +96,7 @@ BODY = (
         emergency=0.06,
         mention=0.14,
         medicines=(Medicine("laxative", 0.2),),
-        symptoms=(
-            Symptom(Coding({"R1084": 1, "R159": 1}, {"R109": 1}), -1.4, 0.2),
-        ),
+        symptoms=(Symptom(Coding({"R1084": 1, "R159": 1}, {"R109": 1}), -1.4, 0.2),),
     ),
     Chronic(
         "obesity",
@@ -154,7 +154,8 @@ BODY = (
         "epilepsy",
         (0.25, 0.14, 0.08, 0.08, 0.06, 0.06),
         Coding(
-            {"G40209": 3, "G40309": 2, "G40109": 2, "G40219": 1}, {"G40909": 8, "G40919": 1}
+            {"G40209": 3, "G40309": 2, "G40109": 2, "G40219": 1},
+            {"G40909": 8, "G40919": 1},
         ),
         traits={"neuro": 0.7, "frailty": 0.6},
         office=3.0,
@@ -210,9 +211,7 @@ BODY = (
         mention=0.6,
         clinic="therapy",
         medicines=(Medicine("muscle_relaxant", 0.5),),
-        symptoms=(
-            Symptom(Coding({"R1310": 1, "Z931": 1}, {"R6330": 1}), -1.0, 0.3),
-        ),
+        symptoms=(Symptom(Coding({"R1310": 1, "Z931": 1}, {"R6330": 1}), -1.0, 0.3),),
     ),
     Chronic(
         "anaemia",

@@ -10,9 +10,7 @@ SLEEP = Symptom(Coding({"G4700": 3, "F5101": 1}, {"G479": 2, "G4709": 1}), -2.0,
 IRRITABLE = Symptom(
     Coding({"R454": 2, "R4587": 1, "R4586": 1}, {"R4589": 3, "R454": 1}), -2.0, 0.8
 )
-FAMILY = Symptom(
-    Coding({"Z62820": 2, "Z638": 1}, {"Z639": 2, "Z658": 1}), -2.4, 0.15
-)
+FAMILY = Symptom(Coding({"Z62820": 2, "Z638": 1}, {"Z639": 2, "Z658": 1}), -2.4, 0.15)
 SCHOOL = Symptom(Coding({"Z553": 1, "Z558": 1}, {"Z559": 2}), -2.6, 0.1)
 
 MIND = (
@@ -27,7 +25,10 @@ MIND = (
         pull=0.15,
         mention=0.3,
         season="school",
-        medicines=(Medicine("stimulant", 0.6, 0.2), Medicine("alpha_agonist", 0.2, 0.3)),
+        medicines=(
+            Medicine("stimulant", 0.6, 0.2),
+            Medicine("alpha_agonist", 0.2, 0.3),
+        ),
         symptoms=(SLEEP, SCHOOL),
     ),
     Chronic(
@@ -64,7 +65,9 @@ MIND = (
     Chronic(
         "trauma",
         (0, 0.05, 0.2, 0.4, 0.6, 0.6),
-        Coding({"F4310": 3, "F4323": 3, "F4325": 2, "F4312": 1}, {"F4320": 4, "F439": 3}),
+        Coding(
+            {"F4310": 3, "F4323": 3, "F4325": 2, "F4312": 1}, {"F4320": 4, "F439": 3}
+        ),
         traits={"hardship": 0.7, "mind": 0.4},
         office=5.0,
         driver="mental",
@@ -146,7 +149,9 @@ MIND = (
     Chronic(
         "substance_use",
         (0, 0, 0, 0, 0.3, 1.0),
-        Coding({"F1210": 4, "F1290": 1, "F1010": 1}, {"F1290": 3, "F1990": 2, "F1910": 1}),
+        Coding(
+            {"F1210": 4, "F1290": 1, "F1010": 1}, {"F1290": 3, "F1990": 2, "F1910": 1}
+        ),
         traits={"hardship": 0.5, "mind": 0.5},
         office=3.0,
         emergency=0.1,

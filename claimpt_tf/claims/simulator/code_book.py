@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from claimpt_tf.claims.simulator.condition import Coding
 from claimpt_tf.claims.simulator.draws import Floats, Ints, weighted
@@ -36,7 +37,7 @@ class CodeBook:
             chosen[rows] = numbers[weighted(uniform[rows], weights)]
         return chosen
 
-    def strings(self, numbers: Ints) -> pl.Series:
+    def strings(self, numbers: NDArray[np.integer]) -> pl.Series:
         """String series of the codes of `numbers`, null for 0."""
         texts = pl.Series([None, *self._numbers], dtype=pl.String)
         return texts.gather(numbers)

@@ -119,7 +119,9 @@ def _symptoms(
     severity = setting.latent.severity[driver][member, month]
     for number, symptom in enumerate(symptoms):
         rng = setting.streams(f"symptom {name} {number}")
-        noted = rng.random(len(rows)) < logistic(symptom.base + symptom.slope * severity)
+        noted = rng.random(len(rows)) < logistic(
+            symptom.base + symptom.slope * severity
+        )
         chosen = rows[noted]
         place = setting.institution[chosen]
         code = setting.book.draw(symptom.coding, place, rng.random(len(chosen)))
@@ -159,7 +161,9 @@ def _asthma_numbers(
     setting: _Setting, rows: Ints, exacerbated: Bools, status: Bools, subject: str
 ) -> Ints:
     latent, member = setting.latent, setting.visits.member[rows]
-    habit = setting.streams("asthma grade").standard_normal(len(latent.population.birth))
+    habit = setting.streams("asthma grade").standard_normal(
+        len(latent.population.birth)
+    )
     return asthma_codes(
         setting.book,
         setting.institution[rows],
@@ -262,15 +266,16 @@ def _symptom_first(setting: _Setting, table: Ints) -> Ints:
     """Some visits lead with what was seen, and name the disease second."""
     rng = setting.streams("symptom first")
     book, visits = setting.book, setting.visits
+    noted = [s for c in CHRONIC for s in c.symptoms]
+    noted += [s for e in ACUTE for s in e.symptoms]
     symptoms = {
         code
-        for condition in (*CHRONIC, *ACUTE)
-        for symptom in condition.symptoms
+        for symptom in noted
         for place in (0, 1)
         for code in symptom.coding.of(place)
         if code.startswith("R")
     }
-    numbers = np.array(sorted(book.number(code) for code in symptoms))
+    numbers = np.array([book.number(code) for code in sorted(symptoms)])
     share = np.array(SYMPTOM_FIRST)[setting.institution]
     swap = (rng.random(len(visits)) < share) & np.isin(table[:, 1], numbers)
     swap &= ~visits.because("asthma_exacerbation") & ~visits.because("self_harm")

@@ -63,7 +63,9 @@ def draw_fills(visits: Visits, latent: Latent, streams: Streams) -> Fills:
             if medicine.drug in treated:
                 months |= treated[medicine.drug]
             treated[medicine.drug] = months
-    parts = [_refills(drug, months, latent, streams) for drug, months in treated.items()]
+    parts = [
+        _refills(drug, months, latent, streams) for drug, months in treated.items()
+    ]
     parts.append(_rescue(latent, streams))
     parts += _after_episodes(visits, latent, streams)
     parts += _after_asthma(visits, latent, streams)

@@ -52,15 +52,13 @@ def _chronic_care(condition: Chronic, latent: Latent, streams: Streams) -> Visit
     hardship = np.exp(0.25 * population.traits["hardship"] - 0.03)[:, None]
 
     member, month = scatter(rng, condition.office * pace * attended)
-    hospital = rng.random(len(member)) < np.array(CLINIC_SHARE)[
-        population.institution[member]
-    ]
+    hospital = (
+        rng.random(len(member)) < np.array(CLINIC_SHARE)[population.institution[member]]
+    )
     planned = KIND[condition.clinic]
     moves = condition.clinic == "office"
     kind = np.where(hospital & moves, KIND["clinic"], planned)
-    parts = [
-        Visits.of(member, _days_within(latent, month, rng), kind, condition.name)
-    ]
+    parts = [Visits.of(member, _days_within(latent, month, rng), kind, condition.name)]
     member, month = scatter(rng, condition.emergency * pace * hardship)
     day = _days_within(latent, month, rng)
     parts.append(Visits.of(member, day, "emergency", condition.name))
@@ -116,7 +114,7 @@ def _acute_episodes(episode: Episode, latent: Latent, streams: Streams) -> Visit
 
 
 def _crises(latent: Latent, streams: Streams) -> Visits:
-    """Emergency visits of children in mental distress who have not harmed themselves."""
+    """Emergency visits in mental distress, without self-harm."""
     rng = streams("crisis")
     calendar = latent.calendar
     onset = np.min([latent.onset[name] for name in MENTAL_HEALTH], axis=0)
@@ -144,7 +142,9 @@ def _asthma_exacerbations(latent: Latent, streams: Streams) -> Visits:
         latent.population.access[member], 1.5
     )
     after = day + stay + 2 + np.floor(rng.random(len(day)) * 13).astype(np.int64)
-    return Visits.concat([acute, Visits.of(member[seen], after[seen], "office", "asthma")])
+    return Visits.concat(
+        [acute, Visits.of(member[seen], after[seen], "office", "asthma")]
+    )
 
 
 def _self_harm(latent: Latent, streams: Streams) -> Visits:

@@ -119,9 +119,7 @@ def keep_books(
     )
 
 
-def _by_day(
-    end_day: Ints, begin: Ints, again: Bools, rng: np.random.Generator
-) -> Ints:
+def _by_day(end_day: Ints, begin: Ints, again: Bools, rng: np.random.Generator) -> Ints:
     """Claim numbers in order of service, those sent again a while later."""
     first = end_day[begin]
     entered = np.concatenate([first, first[again] + 40])

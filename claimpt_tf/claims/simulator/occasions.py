@@ -20,7 +20,8 @@ FOLLOW_UP = Coding(
 
 # Self-harm, first the injury or poisoning, then what says that it was meant.
 INJURY = Coding(
-    {"S51812A": 3, "S51811A": 3, "S61512A": 2, "S61511A": 1}, {"S51812A": 2, "S41112A": 1}
+    {"S51812A": 3, "S51811A": 3, "S61512A": 2, "S61511A": 1},
+    {"S51812A": 2, "S41112A": 1},
 )
 INJURY_INTENT = Coding({"X781XXA": 3, "X788XXA": 4}, {"X789XXA": 5, "X788XXA": 1})
 POISONING = Coding(

@@ -115,10 +115,10 @@ def daily_hazard(outcome: Outcome, latent: Latent, month: int) -> Floats:
     log_rate += outcome.gap * latent.gap[:, month]
     for name, effect in outcome.comorbidity.items():
         log_rate += effect * (latent.onset[name] <= first)
-    rate = np.exp(log_rate) * (age >= 0)
+    possible = age >= 0
     if outcome.requires is not None:
-        rate *= latent.onset[outcome.requires] <= first
-    return rate
+        possible &= latent.onset[outcome.requires] <= first
+    return np.where(possible, np.exp(log_rate), 0.0)
 
 
 def fixed_log_rate(outcome: Outcome, latent: Latent, month: int, age: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Visits of healthy childhood: birth, check-ups, vaccinations, influenza shots, teeth."""
+"""Visits of healthy childhood: birth, check-ups, vaccinations, teeth."""
 
 from __future__ import annotations
 

@@ -75,7 +75,9 @@ def draw_population(members: int, calendar: Calendar, streams: Streams) -> Popul
     return Population(
         birth=birth,
         male=rng.random(members) < 0.512,
-        race=np.searchsorted(np.cumsum(list(RACES.values())), rng.random(members) * 0.999),
+        race=np.searchsorted(
+            np.cumsum(list(RACES.values())), rng.random(members) * 0.999
+        ),
         hispanic=rng.random(members) < 0.28,
         institution=(rng.random(members) < 0.45).astype(np.int64),
         traits=traits,

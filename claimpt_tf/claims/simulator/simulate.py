@@ -64,7 +64,7 @@ def simulate(config: SimulationConfig, progress: Progress | None = None) -> Simu
     tell = progress or (lambda text, share: None)
     tell("population", 0.0)
     streams, book = Streams(config.seed), CodeBook()
-    calendar = Calendar.starting(config.start, config.months)
+    calendar = Calendar.starting(config.first_day, config.months)
     population = draw_population(config.members, calendar, streams)
     latent = draw_latent(calendar, population, streams)
     tell("visits", 0.05)
@@ -88,9 +88,7 @@ def simulate(config: SimulationConfig, progress: Progress | None = None) -> Simu
     return Simulation(config, medical, pharmacy, eligibility, true_risk)
 
 
-def _billed(
-    member: Ints, day: Ints, latent: Latent, rng: np.random.Generator
-) -> Bools:
+def _billed(member: Ints, day: Ints, latent: Latent, rng: np.random.Generator) -> Bools:
     """Services within the period of enrolled members, and a few of others."""
     calendar, population = latent.calendar, latent.population
     within = (day >= calendar.start) & (day <= calendar.end)

@@ -40,6 +40,44 @@ PLACE_OF_SERVICE = {
 }
 BILL_TYPE = {"clinic": "131", "emergency": "131", "inpatient": "111", "birth": "111"}
 
+MEDICAL_COLUMNS = (
+    "claim_id",
+    "claim_line_number",
+    "claim_type",
+    "person_id",
+    "member_id",
+    "payer",
+    "plan",
+    "claim_start_date",
+    "claim_end_date",
+    "claim_line_start_date",
+    "claim_line_end_date",
+    "admission_date",
+    "discharge_date",
+    "discharge_disposition_code",
+    "place_of_service_code",
+    "bill_type_code",
+    "revenue_center_code",
+    "service_unit_quantity",
+    "hcpcs_code",
+    "hcpcs_modifier_1",
+    "rendering_npi",
+    "billing_npi",
+    "facility_npi",
+    "paid_date",
+    "paid_amount",
+    "allowed_amount",
+    "charge_amount",
+    "diagnosis_code_type",
+    "diagnosis_code_1",
+    "diagnosis_code_2",
+    "diagnosis_code_3",
+    "diagnosis_code_4",
+    "diagnosis_code_5",
+    "diagnosis_code_6",
+    "data_source",
+)
+
 
 def person_ids(members: int) -> pl.Series:
     """String [members], such as P0000012."""
@@ -129,45 +167,6 @@ def medical_claim_table(
     return pl.DataFrame({name: columns[name] for name in MEDICAL_COLUMNS})
 
 
-MEDICAL_COLUMNS = (
-    "claim_id",
-    "claim_line_number",
-    "claim_type",
-    "person_id",
-    "member_id",
-    "payer",
-    "plan",
-    "claim_start_date",
-    "claim_end_date",
-    "claim_line_start_date",
-    "claim_line_end_date",
-    "admission_date",
-    "discharge_date",
-    "discharge_disposition_code",
-    "place_of_service_code",
-    "bill_type_code",
-    "revenue_center_code",
-    "service_unit_quantity",
-    "hcpcs_code",
-    "hcpcs_modifier_1",
-    "rendering_npi",
-    "billing_npi",
-    "facility_npi",
-    "paid_date",
-    "paid_amount",
-    "allowed_amount",
-    "charge_amount",
-    "diagnosis_code_type",
-    "diagnosis_code_1",
-    "diagnosis_code_2",
-    "diagnosis_code_3",
-    "diagnosis_code_4",
-    "diagnosis_code_5",
-    "diagnosis_code_6",
-    "data_source",
-)
-
-
 def pharmacy_claim_table(
     fills: Fills, population: Population, streams: Streams
 ) -> pl.DataFrame:
@@ -187,7 +186,6 @@ def pharmacy_claim_table(
     )
     drug, months = fills.drug[ledger.line], fills.months[ledger.line]
     member = fills.member[ledger.line]
-    count = len(member)
     days = np.array([d.days for d in DRUGS.values()])[drug] * months
     quantity = np.array([d.quantity for d in DRUGS.values()])[drug] * months
     texts = pl.Series(
@@ -214,7 +212,6 @@ def pharmacy_claim_table(
     }
     columns |= _money_columns(ledger)
     columns["data_source"] = _sources(population, member)
-    assert len(columns["data_source"]) == count
     return pl.DataFrame(columns)
 
 
@@ -309,7 +306,9 @@ def _dense(keys: Ints) -> Ints:
 def _numbered(letter: str, numbers: Ints, width: int) -> pl.Series:
     # at most 12 characters, which polars keeps in place without a second buffer
     digits = pl.Series(numbers).cast(pl.String).str.zfill(width)
-    return pl.DataFrame({"d": digits}).select(pl.concat_str(pl.lit(letter), "d").alias("d"))["d"]
+    return pl.DataFrame({"d": digits}).select(
+        pl.concat_str(pl.lit(letter), "d").alias("d")
+    )["d"]
 
 
 def _dates(days: Ints, where: Bools | None = None) -> pl.Series:

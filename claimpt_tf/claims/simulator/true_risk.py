@@ -4,8 +4,9 @@ The true risk over a window is 1 - E[exp(-H)], with H the hazard accumulated ove
 window and the expectation over all futures of the hidden state, given its value on
 the day. Mean and variance of H are closed forms: lognormal moments of the
 autoregressions, powers of the two-state chain, and the onset rates of conditions
-not there yet. E[exp(-H)] is taken as that of a lognormal variate with those two moments.
-The variance that further onsets of comorbidities add within the window is left out.
+not there yet. E[exp(-H)] is taken as that of a lognormal variate with those two
+moments. The variance that further onsets of comorbidities add within the window is
+left out.
 """
 
 from __future__ import annotations
@@ -81,7 +82,11 @@ def _risks(outcome: Outcome, latent: Latent, chunk: slice) -> Floats:
 
 
 class _Forecast:
-    """Moments of the hazard ahead, for a slice of the members."""
+    """Moments of the hazard ahead, for a slice of the members.
+
+    Arrays [ahead, members] have one row for each of the LOOKAHEAD months from the
+    one in question on.
+    """
 
     def __init__(self, outcome: Outcome, latent: Latent, chunk: slice) -> None:
         self._outcome = outcome
@@ -89,106 +94,118 @@ class _Forecast:
         self._chunk = chunk
         calendar, population = latent.calendar, latent.population
         count = calendar.months + LOOKAHEAD
-        self._age = population.age(calendar.first[:count, None]).T[chunk]
+        age = population.age(calendar.first[:count, None])[:, chunk]
         self._fixed = np.stack(
-            [
-                fixed_log_rate(outcome, latent, m, self._age[:, m])
-                for m in range(count)
-            ],
-            axis=1,
+            [fixed_log_rate(outcome, latent, m, age[m]) for m in range(count)]
         )
         names = [*outcome.comorbidity]
         if outcome.requires is not None:
             names.append(outcome.requires)
         self._cumulative = {
-            name: cumulative_onset(_CONDITIONS[name], self._age)
-            * onset_factor(_CONDITIONS[name], population)[chunk, None]
+            name: cumulative_onset(_CONDITIONS[name], age)
+            * onset_factor(_CONDITIONS[name], population)[chunk]
             for name in names
         }
-        self._gap_start = latent.gap_start[chunk]
-        self._gap_share = self._gap_start / (self._gap_start + GAP_END)
-        self._gap_keep = 1.0 - self._gap_start - GAP_END
-        self._gap_repeats = {
-            lag: self._gap_share + (1 - self._gap_share) * self._gap_keep**lag
-            for lag in range(LOOKAHEAD)
-        }
+        gap_start = latent.gap_start[chunk]
+        self._gap_share = gap_start / (gap_start + GAP_END)
+        lags = np.arange(LOOKAHEAD)[:, None]
+        self._gap_memory = (1.0 - gap_start - GAP_END) ** lags
+        self._gap_repeats = self._gap_share + (1 - self._gap_share) * self._gap_memory
 
     def monthly(self) -> Iterator[Floats]:
         """Risks float64 [members, len(HORIZONS)] as of each month's first day."""
         for month in range(self._latent.calendar.months):
-            yield self._as_of(month)
+            yield self.as_of(month)
 
-    def _as_of(self, month: int) -> Floats:
-        gap = [self._gap_chance(month, j) for j in range(LOOKAHEAD)]
-        gate = [self._gate(month, j) for j in range(LOOKAHEAD)]
-        rates = [self._mean(month, j, gap[j]) * gate[j] for j in range(LOOKAHEAD)]
+    def as_of(self, month: int) -> Floats:
+        """Risks float64 [members, len(HORIZONS)] on the first day of `month`."""
+        gap = self._gap_chance(month)
+        gate = self._gate(month)
+        rates = self._mean(month, gap) * gate
         windows = [_overlap(self._latent.calendar, month, h) for h in HORIZONS]
-        mean = np.zeros((len(self._gap_start), len(HORIZONS)))
-        for w, days in enumerate(windows):
-            for j in range(LOOKAHEAD):
-                mean[:, w] += days[j] * rates[j]
-        variance = np.zeros_like(mean)
+        mean = np.stack([(days[:, None] * rates).sum(axis=0) for days in windows], 1)
+        risks = -np.expm1(-mean)
         weighty = np.flatnonzero(mean[:, -1] > _NEGLIGIBLE)
-        repeats = {lag: chance[weighty] for lag, chance in self._gap_repeats.items()}
-        gap, gate, rates = (
-            [values[weighty] for values in series] for series in (gap, gate, rates)
+        variance = self._variance(
+            rates[:, weighty],
+            gap[:, weighty],
+            gate[:, weighty],
+            self._gap_repeats[:, weighty],
+            windows,
         )
+        risks[weighty] = _at_least_one(mean[weighty], variance)
+        return risks
+
+    def _variance(
+        self,
+        rates: Floats,
+        gap: Floats,
+        gate: Floats,
+        repeats: Floats,
+        windows: list[Ints],
+    ) -> Floats:
+        """Variance of the accumulated hazard, float64 [members, len(HORIZONS)].
+
+        Args:
+          rates: expected daily hazard, float64 [ahead, members].
+          gap: chance of a gap, float64 [ahead, members].
+          gate: chance that the required condition is there, float64 [ahead, members].
+          repeats: chance of a gap given one `ahead` months before.
+          windows: for each horizon, the days that fall in each month ahead.
+        """
+        variance = np.zeros((rates.shape[1], len(windows)))
+        lift = np.expm1(self._outcome.gap)
         for j in range(LOOKAHEAD):
+            # Present at i, a condition is still there at j.
+            stays = 1 / np.where(gate[j] > 0, gate[j], 1.0)
             for i in range(j + 1):
-                ratio = self._ratio(i, j, gap, repeats[j - i])
-                # Present at i, a condition is still there at j.
-                ratio = ratio / np.where(gate[j] > 0, gate[j], 1.0)
+                both = lift * (gap[i] + gap[j]) + lift**2 * gap[i] * repeats[j - i]
+                apart = (1 + lift * gap[i]) * (1 + lift * gap[j])
+                ratio = self._shared_severity(i, j) * (1 + both) / apart * stays
                 covariance = rates[i] * rates[j] * (ratio - 1)
                 for w, days in enumerate(windows):
                     if days[i] and days[j]:
                         times = days[i] * days[j] * (1 if i == j else 2)
-                        variance[weighty, w] += times * covariance
-        risks = -np.expm1(-mean)
-        risks[weighty] = _at_least_one(mean[weighty], variance[weighty])
-        return risks
+                        variance[:, w] += times * covariance
+        return variance
 
-    def _mean(self, month: int, ahead: int, gap: Floats) -> Floats:
-        """Expected daily hazard `ahead` months on, were the required condition there."""
-        outcome = self._outcome
-        log_rate = self._fixed[:, month + ahead].copy()
+    def _shared_severity(self, i: int, j: int) -> float:
+        """What common severity lifts E[h_i h_j] by, i <= j months on."""
+        shared = 0.0
+        for driver, effect in self._outcome.severity.items():
+            phi = PERSISTENCE[driver]
+            shared += effect**2 * phi ** (j - i) * (1 - phi ** (2 * i))
+        return float(np.exp(shared))
+
+    def _mean(self, month: int, gap: Floats) -> Floats:
+        """Expected daily hazards, were the required condition there."""
+        outcome, ahead = self._outcome, np.arange(LOOKAHEAD)[:, None]
+        log_rate = self._fixed[month : month + LOOKAHEAD].copy()
         for driver, effect in outcome.severity.items():
             decay = PERSISTENCE[driver] ** ahead
             level = self._latent.severity[driver][self._chunk, month]
             log_rate += effect * decay * level + 0.5 * effect**2 * (1 - decay**2)
         rate = np.exp(log_rate) * (1 + np.expm1(outcome.gap) * gap)
         for name, effect in outcome.comorbidity.items():
-            rate *= 1 + np.expm1(effect) * self._present(name, month, ahead)
+            rate *= 1 + np.expm1(effect) * self._present(name, month)
         return rate
 
-    def _ratio(self, i: int, j: int, gap: list[Floats], repeat: Floats) -> Floats:
-        """E[h_i h_j] / (E[h_i] E[h_j]) of the hazards i <= j months on.
-
-        `repeat` is the chance of a gap at j given one at i.
-        """
-        shared = 0.0
-        for driver, effect in self._outcome.severity.items():
-            phi = PERSISTENCE[driver]
-            shared += effect**2 * phi ** (j - i) * (1 - phi ** (2 * i))
-        lift = np.expm1(self._outcome.gap)
-        joint = 1 + lift * (gap[i] + gap[j]) + lift**2 * gap[i] * repeat
-        apart = (1 + lift * gap[i]) * (1 + lift * gap[j])
-        return np.exp(shared) * joint / apart
-
-    def _gap_chance(self, month: int, ahead: int) -> Floats:
+    def _gap_chance(self, month: int) -> Floats:
         now = self._latent.gap[self._chunk, month]
-        return self._gap_share + (now - self._gap_share) * self._gap_keep**ahead
+        return self._gap_share + (now - self._gap_share) * self._gap_memory
 
-    def _gate(self, month: int, ahead: int) -> Floats:
+    def _gate(self, month: int) -> Floats:
         if self._outcome.requires is None:
-            return np.ones(len(self._gap_start))
-        return self._present(self._outcome.requires, month, ahead)
+            return np.ones_like(self._gap_memory)
+        return self._present(self._outcome.requires, month)
 
-    def _present(self, name: str, month: int, ahead: int) -> Floats:
-        """Chance that a condition is there `ahead` months after `month`."""
-        cumulative = self._cumulative[name]
-        fresh = -np.expm1(cumulative[:, month] - cumulative[:, month + ahead])
-        here = self._latent.onset[name][self._chunk] <= self._latent.calendar.first[month]
-        return np.where(here, 1.0, fresh)
+    def _present(self, name: str, month: int) -> Floats:
+        """Chance that a condition is there, float64 [ahead, members]."""
+        cumulative = self._cumulative[name][month : month + LOOKAHEAD]
+        chance = -np.expm1(cumulative[0] - cumulative)
+        onset = self._latent.onset[name][self._chunk]
+        chance[:, onset <= self._latent.calendar.first[month]] = 1.0
+        return chance
 
 
 def _overlap(calendar: Calendar, month: int, horizon: int) -> Ints:
@@ -204,7 +221,7 @@ def _at_least_one(mean: Floats, variance: Floats) -> Floats:
     squared = np.where(mean > 0, mean, 1.0) ** 2
     sigma2 = np.log1p(np.maximum(variance, 0.0) / squared)
     nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
-    none = np.zeros_like(mean)
+    none: Floats = np.zeros_like(mean)
     sigma = np.sqrt(sigma2)
     for node, weight in zip(nodes, weights / weights.sum(), strict=True):
         none += weight * np.exp(-mean * np.exp(sigma * node - 0.5 * sigma2))

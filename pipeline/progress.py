@@ -34,6 +34,10 @@ class ComponentLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints the start and the end of components, nothing else."""
+        # Some component turns the level up half-way; warnings still come through.
+        for logger in (logging.getLogger(), logging.getLogger("absl")):
+            if logger.level > logging.INFO:
+                logger.setLevel(logging.INFO)
         if record.msg == _RUNNING:
             self._began = time.monotonic()
             if self._console.is_terminal:

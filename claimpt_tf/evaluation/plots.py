@@ -243,9 +243,9 @@ def wide_bars(values: Floats, top: float) -> tuple[Floats, Floats]:
     Returns:
         Counts, shape (bars,), and edges, shape (bars + 1,).
 
-    >>> counts, edges = wide_bars(np.repeat([0.1, 0.3, 0.7], [11, 4, 9]), 1.0)
+    >>> counts, edges = wide_bars(np.repeat([0.12, 0.33, 0.72], [11, 4, 9]), 1.0)
     >>> counts.tolist(), edges.tolist()
-    ([11, 13], [0.0, 0.15, 1.0])
+    ([11, 13], [0.0, 0.15, 0.75])
     """
     narrow, edges = np.histogram(np.minimum(values, top), _BARS, (0, top))
     counts, kept, waiting = [], [0.0], 0

@@ -45,9 +45,8 @@ def export_risk_model(
 
     Signatures: `serving_default` takes `examples` string [B], serialised records, and
     gives `probability` float32 [B]; `predict` takes padded raw codes by name
-    (PREDICT_INPUTS; a visit with an empty type is padding) and gives the same;
-    `embed` takes `examples` and gives `state` float32 [B, width]. A missing index day
-    means the last known one. Visits after the index day are ignored.
+    (PREDICT_INPUTS; a visit with an empty type is padding) and gives the same. A
+    missing index day means the last known one. Visits after it are ignored.
 
     Args:
       model: A model of `risk_model`.
@@ -61,7 +60,6 @@ def export_risk_model(
     archive.track(transform)
     archive.add_endpoint("serving_default", run.probability_of_examples)
     archive.add_endpoint("predict", run.probability_of_codes)
-    archive.add_endpoint("embed", run.state_of_examples)
     archive.write_out(folder, verbose=False)
     _write_metadata(folder, metadata)
 

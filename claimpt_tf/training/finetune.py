@@ -14,7 +14,7 @@ from claimpt_tf.models.risk_model import risk_model
 from claimpt_tf.training.adapter import Adapter
 from claimpt_tf.training.batches import dated_batches, labelled_batches
 from claimpt_tf.training.choices import FinetuneConfig, Limits, Question
-from claimpt_tf.training.label_head import fit_label_head
+from claimpt_tf.training.label_head import fit_label_head, platt
 from claimpt_tf.training.layerwise import LayerwiseAdamW, discriminative_groups
 from claimpt_tf.training.pretrain import fit_callbacks, warmup_cosine
 
@@ -55,7 +55,7 @@ def finetune(
     Args:
       backbone: Pre-trained, or fresh for the from-scratch comparison; it is changed.
       train: Batches of transformed labelled examples of training members.
-      valid: The same of held-out members, for early stopping.
+      valid: The same of held-out members, for early stopping and calibration.
       question: The task.
       config: Choices.
       log_dir: Where TensorBoard scalars go.
@@ -83,13 +83,19 @@ def finetune(
     if recipe == "labels":
         head.shift.assign(_log_odds(labels.mean()))
         _fit_labels(model, optimizer, train, valid, len(labels), config, log_dir)
-        return model, recipe
-    _fit_windows(model, optimizer, train, valid, question, config, log_dir)
-    scored = score(model, train, config.limits)
-    fitted = fit_label_head(scored.logit, scored.state, scored.label, scored.patient)
-    head.scale.assign(fitted.scale)
-    head.shift.assign(fitted.shift)
-    head.correction.assign(fitted.correction)
+    else:
+        _fit_windows(model, optimizer, train, valid, question, config, log_dir)
+        rows = score(model, train, config.limits)
+        fitted = fit_label_head(rows.logit, rows.state, rows.label, rows.patient)
+        head.scale.assign(fitted.scale)
+        head.shift.assign(fitted.shift)
+        head.correction.assign(fitted.correction)
+    # A member's earlier windows were trained on, so training rows look too certain.
+    held_out = score(model, valid, config.limits)
+    slope, intercept = platt(held_out.logit, held_out.label)
+    head.scale.assign(head.scale * slope)
+    head.shift.assign(head.shift * slope + intercept)
+    head.correction.assign(head.correction * slope)
     return model, recipe
 
 
@@ -171,7 +177,7 @@ def _fit_windows(
             only_visits=question.at_visits,
         ).prefetch(4)
 
-    adapter.compile(optimizer)
+    adapter.compile(optimizer, jit_compile=False)
     adapter.fit(
         batches(train, fixed=False),
         validation_data=batches(valid, fixed=True),
@@ -203,6 +209,7 @@ def _fit_labels(
         optimizer,
         keras.losses.BinaryCrossentropy(from_logits=True),
         metrics=[keras.metrics.AUC(from_logits=True, name="auroc")],
+        jit_compile=False,
     )
     logits.fit(
         batches(train).cache().shuffle(rows, seed=config.seed).prefetch(4),

@@ -11,6 +11,7 @@ from sklearn.model_selection import GroupKFold
 # The state enters shrunken, so that one penalty holds it far tighter than the score.
 STATE_SCALES = (0.0, 0.01, 0.03, 0.1, 0.3)
 SCORE_SCALE = 10.0
+FEWEST_TO_CALIBRATE = 5
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,37 @@ def fit_label_head(
     correction = model.coef_[0, 1:] * share / spread
     shift = model.intercept_[0] - scale * centre - correction @ mean
     return LabelHead(float(scale), float(shift), correction, share)
+
+
+def platt(logit: np.ndarray, label: np.ndarray) -> tuple[float, float]:
+    """Slope and intercept that calibrate logits on held-out rows (Platt, 1999).
+
+    Args:
+      logit: float [N], of rows that nothing was fitted on.
+      label: 0 or 1 [N].
+
+    Returns:
+      Slope within 0 to 2, and intercept; (1, 0) with fewer than five rows of a class.
+
+    Example:
+      >>> platt(np.array([0.3, 0.1]), np.array([1, 0]))
+      (1.0, 0.0)
+    """
+    if min(label.sum(), (1 - label).sum()) < FEWEST_TO_CALIBRATE:
+        return 1.0, 0.0
+    model = LogisticRegression(max_iter=2000).fit(logit[:, None], label)
+    slope = float(np.clip(model.coef_[0, 0], 0.0, 2.0))
+    return slope, float(_intercept(slope * logit, label))
+
+
+def _intercept(logit: np.ndarray, label: np.ndarray) -> float:
+    """The shift at which the mean probability is the observed rate."""
+    low, high = -20.0, 20.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        mean = np.mean(1 / (1 + np.exp(-(logit + middle))))
+        low, high = (middle, high) if mean < label.mean() else (low, middle)
+    return low
 
 
 def _cross_entropy(x: np.ndarray, label: np.ndarray, patient: np.ndarray) -> float:

@@ -74,7 +74,8 @@ def pretrain(
             warmup_cosine(config.learning_rate, steps),
             weight_decay=config.weight_decay,
             global_clipnorm=1.0,
-        )
+        ),
+        jit_compile=False,  # every new batch shape would be compiled again
     )
     model.fit(
         training,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from claimpt_tf.training.label_head import fit_label_head
+from claimpt_tf.training.label_head import fit_label_head, platt
 
 
 def draw(rows: int, seed: int = 0) -> tuple[np.ndarray, ...]:
@@ -47,3 +47,16 @@ def test_a_fold_without_events_falls_back_to_the_score() -> None:
     label[0] = 1
     head = fit_label_head(score, state, label, np.arange(12))
     assert head.state_scale == 0
+
+
+def test_platt_mends_overconfidence() -> None:
+    draw = np.random.default_rng(0)
+    logit = draw.normal(size=4000)
+    label = (draw.random(4000) < 1 / (1 + np.exp(-logit))).astype(int)
+    slope, intercept = platt(4 * logit + 2, label)
+    assert abs(slope - 0.25) < 0.03
+    assert abs(slope * 2 + intercept) < 0.15
+
+
+def test_platt_leaves_tiny_samples_alone() -> None:
+    assert platt(np.arange(6.0), np.array([0, 0, 0, 0, 0, 1])) == (1.0, 0.0)

@@ -81,8 +81,8 @@ def ndc(drug: str, labeler: int, strength: int) -> str:
       strength: 0 to STRENGTHS - 1.
 
     >>> ndc("controller", 0, 2)
-    '90100001230'
+    '90000001230'
     """
     area = _AREAS.index(DRUGS[drug].area)
     product = 10 * (DRUG_NAMES.index(drug) + 1) + strength
-    return f"90{area + 1}0{labeler}{product:04d}30"
+    return f"9{area:02d}0{labeler}{product:04d}30"

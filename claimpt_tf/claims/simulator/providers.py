@@ -16,7 +16,7 @@ def unreal_npi(number: int) -> str:
     """Ten digits that fail the NPI's Luhn check, so that they are nobody's.
 
     >>> unreal_npi(12345678)
-    '1123456789'
+    '1123456787'
     """
     digits = f"1{number:08d}"
     total = 24  # what the prefix 80840 adds

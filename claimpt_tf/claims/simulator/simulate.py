@@ -95,5 +95,6 @@ def _billed(member: Ints, day: Ints, latent: Latent, rng: np.random.Generator) -
     within &= day >= population.birth[member]
     month = np.clip(calendar.month_index(day), 0, calendar.months - 1)
     covered = population.enrolled[member, month]
-    covered |= rng.random(len(member)) < OUTSIDE_ENROLMENT
+    stray = rng.random(len(member)) < OUTSIDE_ENROLMENT
+    covered |= stray & population.eligible[member, month]
     return within & covered & ~population.silent[member]

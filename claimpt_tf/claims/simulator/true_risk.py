@@ -191,7 +191,7 @@ class _Forecast:
         return rate
 
     def _gap_chance(self, month: int) -> Floats:
-        now = self._latent.gap[self._chunk, month]
+        now = self._latent.gap[self._chunk, month].astype(np.float64)
         return self._gap_share + (now - self._gap_share) * self._gap_memory
 
     def _gate(self, month: int) -> Floats:
@@ -225,4 +225,4 @@ def _at_least_one(mean: Floats, variance: Floats) -> Floats:
     sigma = np.sqrt(sigma2)
     for node, weight in zip(nodes, weights / weights.sum(), strict=True):
         none += weight * np.exp(-mean * np.exp(sigma * node - 0.5 * sigma2))
-    return 1.0 - none
+    return np.subtract(1.0, none)

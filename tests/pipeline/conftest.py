@@ -1,0 +1,51 @@
+"""One simulated population and one pipeline run that the tests share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from claimpt_tf.claims.simulator.config import SimulationConfig
+from claimpt_tf.claims.simulator.simulate import simulate
+from claimpt_tf.claims.simulator.write import write_simulation
+from pipeline.configs import RunConfig
+from pipeline.local_runner import RunResult, find_true_risk, run_pipeline
+from pipeline.options import build_config
+
+
+@pytest.fixture(scope="session")
+def claims(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """1,500 simulated children, three years."""
+    folder = tmp_path_factory.mktemp("simulated") / "claims"
+    write_simulation(simulate(SimulationConfig(1500, 3, 11)), folder)
+    return folder
+
+
+def small_config(claims: Path, **changes: object) -> RunConfig:
+    """A run that trains a tiny network for an epoch."""
+    config = build_config(
+        str(claims), "tuva", "asthma_exacerbation", "tiny", 1, 7, 0.0, True, "",
+        (), None, find_true_risk(str(claims)),
+    )  # fmt: skip
+    finetune = config.finetune.model_copy(update={"epochs": 1})
+    return config.model_copy(
+        update={"finetune": finetune, "replicates": 100, **changes}
+    )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run."""
+
+    claims: Path
+    folder: Path
+    result: RunResult
+
+
+@pytest.fixture(scope="session")
+def run(claims: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The pipeline, once."""
+    folder = tmp_path_factory.mktemp("run")
+    return Run(claims, folder, run_pipeline(small_config(claims), str(folder)))

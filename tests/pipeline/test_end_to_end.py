@@ -1,0 +1,122 @@
+"""The whole pipeline on simulated children: run, rerun, gate, privacy."""
+
+from __future__ import annotations
+
+import collections
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from claimpt_tf.errors import TaskError
+from claimpt_tf.serving.cpp_loader import score_with_cpp_loader
+from claimpt_tf.visits.records import decode, read_records
+from pipeline.local_runner import METADATA_FILE, run_pipeline
+from tests.pipeline.conftest import Run, small_config
+
+pytestmark = pytest.mark.slow
+
+COMPONENTS = {
+    "ClaimsExampleGen", "StatisticsGen", "ImportSchemaGen", "ExampleValidator",
+    "CohortGen", "Transform", "Pretrainer", "Finetuner", "ScratchTrainer",
+    "Evaluator", "ServingValidator", "Pusher", "ModelReport",
+}  # fmt: skip
+
+
+def executions(folder: Path) -> collections.Counter:
+    """Executions that ran to their end, by component, over all runs of a folder."""
+    import ml_metadata as mlmd
+
+    from pipeline.lineage import sqlite
+
+    store = mlmd.MetadataStore(sqlite(str(folder / METADATA_FILE)))
+    return collections.Counter(
+        context.name.split(".")[-1]
+        for execution in store.get_executions()
+        if execution.last_known_state == mlmd.proto.Execution.COMPLETE
+        for context in store.get_contexts_by_execution(execution.id)
+        if context.type == "node"
+    )
+
+
+def versions(run: Run) -> list[Path]:
+    return sorted((run.folder / "serving" / "claimpt").iterdir())
+
+
+def test_each_component_ran_once_and_the_model_was_pushed(run: Run) -> None:
+    assert executions(run.folder) == dict.fromkeys(COMPONENTS, 1)
+    assert set(run.result.executed) == COMPONENTS
+    assert versions(run) == [Path(run.result.pushed)]
+    assert (versions(run)[0] / "saved_model.pb").exists()
+
+
+def test_rerun_is_cached(run: Run) -> None:
+    again = run_pipeline(small_config(run.claims), str(run.folder))
+    assert set(again.cached) == COMPONENTS
+    assert executions(run.folder) == dict.fromkeys(COMPONENTS, 1)
+
+
+def test_model_below_the_gate_is_not_pushed(run: Run) -> None:
+    before = versions(run)
+    config = small_config(run.claims, min_auroc=0.999)
+    refused = run_pipeline(config, str(run.folder))
+    assert refused.pushed is None
+    assert set(refused.executed) == {"Evaluator", "Pusher"}
+    (reason,) = refused.reasons
+    assert "AUC" in reason and "below the gate's 0.999 (all test rows)" in reason
+    assert versions(run) == before
+
+
+def test_task_that_matches_nobody_fails_before_training(run: Run) -> None:
+    config = small_config(run.claims)
+    population = config.task.population.model_copy(update={"institutions": ("moon",)})
+    task = config.task.model_copy(update={"population": population, "name": "nobody"})
+    with pytest.raises(TaskError, match="nobody"):
+        run_pipeline(config.model_copy(update={"task": task}), str(run.folder))
+    assert executions(run.folder)["Pretrainer"] == 1
+
+
+def test_report_and_served_scores_agree(run: Run) -> None:
+    report = Path(run.result.report)
+    assert "asthma" in (report / "report.html").read_text().lower()
+    models = json.loads((report / "metrics.json").read_text())["models"]
+    assert set(models) == {
+        "pre-trained", "from scratch", "logistic regression on counts",
+        "LightGBM on counts", "best possible",
+    }  # fmt: skip
+    files = sorted(run.folder.glob("artifacts/CohortGen/cohort/*/Split-test/*"))
+    records = list(read_records(files))
+    rows = decode(records).select("patient_id", "index_day")
+    served = score_with_cpp_loader(run.result.pushed, records)
+    written = rows.join(
+        pl.read_parquet(report / "predictions.parquet").rename(
+            {"patient": "patient_id"}, strict=False
+        ),
+        on=["patient_id", "index_day"],
+        maintain_order="left",
+    )
+    np.testing.assert_allclose(written["probability"], served, atol=1e-5)
+
+
+def test_tensorboard_reads_both_trainers(run: Run) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for trainer in ("Pretrainer", "Finetuner"):
+        (folder,) = run.folder.glob(f"artifacts/{trainer}/model_run/*/validation")
+        events = EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
+        assert any("loss" in tag for tag in events.Tags()["tensors"])
+
+
+def test_no_raw_member_id_anywhere_in_the_run(run: Run) -> None:
+    ids = pl.read_parquet(run.claims / "eligibility.parquet")["person_id"].unique()
+    planted = [name.encode() for name in ids.sort().head(200)]
+    for path in run.folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            if path.suffix == ".gz":
+                content = gzip.decompress(content)
+            found = [name for name in planted if name in content]
+            assert not found, f"{path} holds a raw member id"

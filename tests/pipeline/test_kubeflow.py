@@ -1,0 +1,57 @@
+"""The compiled spec against Kubeflow's own protos."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.kubeflow_entrypoint import prepare
+from pipeline.kubeflow_runner import compile_pipeline
+from tests.pipeline.conftest import small_config
+
+
+@pytest.mark.slow
+def test_compiled_spec_parses_with_kfp(tmp_path: Path) -> None:
+    from google.protobuf import json_format
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    path = compile_pipeline(
+        small_config(Path("/claims"), true_risk=""),
+        str(tmp_path / "claimpt.yaml"),
+        "registry.example/claimpt_tf:0.1.0",
+        "gs://bucket/runs",
+        "gs://bucket/models",
+    )
+    content = yaml.safe_load(Path(path).read_text())
+    spec = json_format.ParseDict(content, pipeline_spec_pb2.PipelineSpec())
+    assert spec.schema_version == "2.1.0"
+    assert len(spec.root.dag.tasks) == 13
+    deployment = json_format.ParseDict(
+        content["deploymentSpec"], pipeline_spec_pb2.PipelineDeploymentConfig()
+    )
+    commands = {tuple(e.container.command) for e in deployment.executors.values()}
+    assert ("python", "-m", "pipeline.kubeflow_entrypoint") in commands
+
+
+def test_entrypoint_maps_addresses_and_fills_in_types(tmp_path: Path) -> None:
+    invocation = {
+        "inputs": {"artifacts": {"model": {"artifacts": [{"uri": "gs://b/model"}]}}},
+        "outputs": {
+            "artifacts": {"out": {"artifacts": [{"uri": str(tmp_path / "out")}]}},
+            "outputFile": str(tmp_path / "outputs.json"),
+        },
+    }
+    declared = {"artifacts": {"model": {"artifactType": {"schemaTitle": "tfx.Model"}}}}
+    argv, output_file = prepare(
+        [
+            "--json_serialized_invocation_args", json.dumps(invocation),
+            "--json_serialized_inputs_spec_args", json.dumps(declared),
+        ]
+    )  # fmt: skip
+    (model,) = json.loads(argv[1])["inputs"]["artifacts"]["model"]["artifacts"]
+    assert model == {"uri": "/gcs/b/model", "type": {"schemaTitle": "tfx.Model"}}
+    assert (tmp_path / "out").is_dir()
+    assert output_file == str(tmp_path / "outputs.json")

@@ -183,7 +183,11 @@ def eval_config(min_auroc: float) -> tfma.EvalConfig:
                     tfma.MetricConfig(
                         class_name="AUC",
                         config='{"num_thresholds": 10000}',
-                        threshold=gate,
+                        per_slice_thresholds=[
+                            tfma.PerSliceMetricThreshold(
+                                slicing_specs=[tfma.SlicingSpec()], threshold=gate
+                            )
+                        ],
                     ),
                 ]
             )

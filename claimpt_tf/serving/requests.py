@@ -13,7 +13,7 @@ import datetime
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 
 from claimpt_tf.claims.events import SETTINGS
-from claimpt_tf.codes import normalise
+from claimpt_tf.codes.systems import SYSTEMS
 from claimpt_tf.errors import InputError
 from claimpt_tf.visits import records
 
@@ -46,19 +46,6 @@ _MEMBER_KEYS = ("sex", "birth_date", "index_date", "visits")
 _VISIT_KEYS = ("date", "type", "codes", "length", "cost")
 _LONGEST_STAY = 36_525  # days; anything longer is a date mistaken for a length
 _LARGEST_COST = 1e9
-_NORMALISERS: dict[str, Callable[[pl.Series], pl.Series]] = {
-    "ICD10CM": normalise.diagnoses,
-    "ICD9CM": normalise.diagnoses,
-    "ICD10PCS": normalise.procedures,
-    "ICD9PCS": normalise.procedures,
-    "HCPCS": normalise.hcpcs,
-    "NDC": normalise.ndcs,
-    "DRG": normalise.drgs,
-    "SNOMED": normalise.plain,
-    "RXNORM": normalise.plain,
-    "CVX": normalise.plain,
-    "LOINC": normalise.plain,
-}
 _ALIASES = {"CPT": "HCPCS", "CPT4": "HCPCS", "ICD10": "ICD10CM", "ICD9": "ICD9CM"}
 
 
@@ -125,9 +112,9 @@ def _code(value: object, where: str) -> str:
             "has no system prefix; write the code with its system, for example "
             '"ICD10CM:J45.40", "HCPCS:99213" or "NDC:00173068220"',
         )
-    if system not in _NORMALISERS:
+    if system not in SYSTEMS:
         raise _fail(
-            where, f"names an unknown code system; known are {', '.join(_NORMALISERS)}"
+            where, f"names an unknown code system; known are {', '.join(SYSTEMS)}"
         )
     return f"{system}:{code}"
 
@@ -140,7 +127,7 @@ def _canonical(codes: Iterable[str]) -> dict[str, str | None]:
         by_system.setdefault(system, []).append(bare)
     found: dict[str, str | None] = {}
     for system, given_codes in by_system.items():
-        clean = _NORMALISERS[system](pl.Series(given_codes, dtype=pl.String))
+        clean = SYSTEMS[system].normalise(pl.Series(given_codes, dtype=pl.String))
         for given, canonical in zip(given_codes, clean.to_list(), strict=True):
             found[f"{system}:{given}"] = canonical and f"{system}:{canonical}"
     return found

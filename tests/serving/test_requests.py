@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from claimpt_tf.claims.events import SETTINGS
+from claimpt_tf.codes.systems import SYSTEMS
 from claimpt_tf.errors import InputError
 from claimpt_tf.serving import requests
-from claimpt_tf.tasks.match import CODE_SYSTEMS
 from claimpt_tf.visits import records
 
 MEMBER = {
@@ -76,7 +76,7 @@ def test_records_without_an_index_day() -> None:
 
 
 def test_every_system_a_task_may_name_can_be_sent() -> None:
-    for system in CODE_SYSTEMS:
+    for system in SYSTEMS:
         member = copy.deepcopy(MEMBER)
         member["visits"][0]["codes"] = [f"{system}:12345"]
         (parsed,) = requests.parse_members([member])

@@ -90,8 +90,9 @@ def build_config(
         given = yaml.safe_load(Path(config_file).read_text()) or {}
         for name, value in given.items():
             known = fields.get(name)
-            both = isinstance(known, dict) and isinstance(value, dict)
-            fields[name] = {**known, **value} if both else value
+            if isinstance(known, dict) and isinstance(value, dict):
+                value = {**known, **value}
+            fields[name] = value
     try:
         return RunConfig(**fields)
     except ValidationError as error:

@@ -38,12 +38,14 @@ class ComponentLines(logging.Handler):
         for logger in (logging.getLogger(), logging.getLogger("absl")):
             if logger.level > logging.INFO:
                 logger.setLevel(logging.INFO)
+        if not isinstance(record.args, tuple) or not record.args:
+            return
+        name = str(record.args[0])
         if record.msg == _RUNNING:
             self._began = time.monotonic()
             if self._console.is_terminal:
-                self._console.print(f"  [dim]…[/] {record.args[0]}", end="\r")
+                self._console.print(f"  [dim]…[/] {name}", end="\r")
         elif record.msg == _FINISHED:
-            name = str(record.args[0])
             seconds = time.monotonic() - self._began
             took = "cached" if self._was_cached(name) else f"{seconds:.1f} s"
             self._console.print(f"  [green]✓[/] {name:<22} {took:>8}")

@@ -33,7 +33,9 @@ class LayerwiseAdamW(keras.optimizers.AdamW):
 
     def __init__(self, groups: Sequence[Sequence[Any]], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.groups = [[str(pattern), float(factor)] for pattern, factor in groups]
+        self.groups: list[list[Any]] = [
+            [str(pattern), float(factor)] for pattern, factor in groups
+        ]
         self._factors: list[float] = []
 
     def build(self, variables: Sequence[Any]) -> None:

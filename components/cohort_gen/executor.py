@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from typing import Any
@@ -52,6 +51,5 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         with open(os.path.join(funnel.uri, ATTRITION_FILE), "w") as file:
             json.dump({**attrition.export(), "warnings": warnings}, file, indent=1)
         with open(os.path.join(funnel.uri, SCREEN_FILE), "w") as file:
-            screen = Console(file=io.StringIO(), width=88, highlight=False)
+            screen = Console(file=file, width=88, highlight=False)
             screen.print(attrition.table(), *warnings, sep="\n")
-            file.write(screen.file.getvalue())

@@ -13,7 +13,7 @@ from components.cohort_gen.executor import Executor
 class CohortAttrition(types.Artifact):
     """How many members left the cohort at each step (`attrition.json`)."""
 
-    TYPE_NAME = "CohortAttrition"
+    TYPE_NAME = "claimpt.CohortAttrition"
 
 
 class CohortGenSpec(component_spec.ComponentSpec):

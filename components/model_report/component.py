@@ -14,7 +14,7 @@ from components.model_report.executor import Executor
 class ComparisonReport(types.Artifact):
     """`report.html`, `metrics.json` and `predictions.parquet`."""
 
-    TYPE_NAME = "ComparisonReport"
+    TYPE_NAME = "claimpt.ComparisonReport"
 
 
 class ModelReportSpec(component_spec.ComponentSpec):

@@ -88,13 +88,13 @@ def test_report_and_served_scores_agree(run: Run) -> None:
     }  # fmt: skip
     files = sorted(run.folder.glob("artifacts/CohortGen/cohort/*/Split-test/*"))
     records = list(read_records(files))
-    rows = decode(records).select("patient_id", "index_day")
+    rows = decode(records).select(
+        "patient_id", index_date=pl.col("index_day").cast(pl.Int32).cast(pl.Date)
+    )
     served = score_with_cpp_loader(run.result.pushed, records)
     written = rows.join(
-        pl.read_parquet(report / "predictions.parquet").rename(
-            {"patient": "patient_id"}, strict=False
-        ),
-        on=["patient_id", "index_day"],
+        pl.read_parquet(report / "predictions.parquet"),
+        on=["patient_id", "index_date"],
         maintain_order="left",
     )
     np.testing.assert_allclose(written["probability"], served, atol=1e-5)

@@ -69,7 +69,7 @@ def platt(logit: np.ndarray, label: np.ndarray) -> tuple[float, float]:
       label: 0 or 1 [N].
 
     Returns:
-      Slope within 0 to 2, and intercept; (1, 0) with fewer than five rows of a class.
+      Slope within 0.05 to 2, and intercept; (1, 0) with fewer than five rows of a class.
 
     Example:
       >>> platt(np.array([0.3, 0.1]), np.array([1, 0]))
@@ -78,7 +78,7 @@ def platt(logit: np.ndarray, label: np.ndarray) -> tuple[float, float]:
     if min(label.sum(), (1 - label).sum()) < FEWEST_TO_CALIBRATE:
         return 1.0, 0.0
     model = LogisticRegression(max_iter=2000).fit(logit[:, None], label)
-    slope = float(np.clip(model.coef_[0, 0], 0.0, 2.0))
+    slope = float(np.clip(model.coef_[0, 0], 0.05, 2.0))  # keeps the ranking
     return slope, float(_intercept(slope * logit, label))
 
 

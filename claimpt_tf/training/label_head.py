@@ -69,7 +69,8 @@ def platt(logit: np.ndarray, label: np.ndarray) -> tuple[float, float]:
       label: 0 or 1 [N].
 
     Returns:
-      Slope within 0.05 to 2, and intercept; (1, 0) with fewer than five rows of a class.
+      Slope within 0.05 to 2, and intercept; (1, 0) with fewer than five rows of a
+      class.
 
     Example:
       >>> platt(np.array([0.3, 0.1]), np.array([1, 0]))

@@ -98,9 +98,7 @@ class _Runner:
 
         @tf.function(input_signature=_EXAMPLES)
         def state_of_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-            out = self._run(parse(examples))
-            state = out["state"] if isinstance(out, dict) else out
-            return {"state": state[:, 0]}
+            return {"state": self._run(parse(examples))[:, 0]}
 
         # A list keeps the order of the specs; their names are the signature's.
         @tf.function(input_signature=list(PREDICT_INPUTS.values()))

@@ -11,9 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StrictBool,
     ValidationError,
@@ -23,7 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from claimpt_tf.errors import TaskError
 from claimpt_tf.tasks.match import normalise_pattern
-from claimpt_tf.tasks.yaml_lines import describe_faults, load_yaml
+from claimpt_tf.yaml_lines import Block, describe_faults, load_yaml
 
 Days = Annotated[int, Field(strict=True, ge=0, le=36_525)]
 SomeDays = Annotated[int, Field(strict=True, ge=1, le=36_525)]
@@ -53,33 +51,7 @@ NotEmpty = AfterValidator(_not_empty)
 Date = Annotated[datetime.date, BeforeValidator(_no_number)]
 
 
-class _Block(BaseModel):
-    """A block of the YAML: frozen, and no field beyond those declared."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_known_fields(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            raise PydanticCustomError(
-                "not_a_block",
-                "should be a block with the fields {allowed}",
-                {"allowed": ", ".join(cls.model_fields)},
-            )
-        for key in given:
-            if key not in cls.model_fields:
-                near = difflib.get_close_matches(str(key), cls.model_fields, n=1)
-                hint = f" (did you mean '{near[0]}'?)" if near else ""
-                raise PydanticCustomError(
-                    "unknown_field",
-                    "unknown field{hint}; allowed here: {allowed}",
-                    {"key": key, "hint": hint, "allowed": ", ".join(cls.model_fields)},
-                )
-        return given
-
-
-class VisitMatch(_Block):
+class VisitMatch(Block):
     """Visits of the given types (any, if none is given) with any of the codes."""
 
     codes: Annotated[tuple[CodePattern, ...], NotEmpty] | None = Field(
@@ -142,7 +114,7 @@ class Criterion(VisitMatch):
         return what + f" in the last {self.within_days} days"
 
 
-class Ages(_Block):
+class Ages(Block):
     """Completed years on the index date, both ends included."""
 
     min: Years = Field(
@@ -159,7 +131,7 @@ class Ages(_Block):
         return self
 
 
-class Population(_Block):
+class Population(Block):
     """Whom the question concerns, on the index date."""
 
     ages: Ages | None = Field(
@@ -182,7 +154,7 @@ class Population(_Block):
     )
 
 
-class _Index(_Block):
+class _Index(Block):
     since: Date | None = Field(default=None, description="no index date before this")
     until: Date | None = Field(default=None, description="no index date after this")
     take: Literal["all", "first", "last", "random"] = Field(
@@ -272,7 +244,7 @@ class Outcome(VisitMatch):
         return self
 
 
-class Censoring(_Block):
+class Censoring(Block):
     """What becomes of rows whose window is not seen to its end."""
 
     require_enrolled_to_end: StrictBool = Field(
@@ -286,7 +258,7 @@ class Censoring(_Block):
     )
 
 
-class Task(_Block):
+class Task(Block):
     """A population, an index date and an outcome: one question about members."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")] = Field(

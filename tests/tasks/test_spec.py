@@ -247,7 +247,7 @@ def test_all_faults_are_told_at_once_in_the_order_of_lines() -> None:
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "- a\n- b\n", "words"])
 def test_a_file_without_fields_is_refused(text: str) -> None:
-    assert "my.yaml, line 1: a task file is a block of fields" in fault(text)
+    assert "my.yaml, line 1: such a file is a block of fields" in fault(text)
 
 
 @pytest.mark.parametrize("text", ["a: &x [*x]", "{[1]: 2}", "? {a: 1}\n: 2", "!!a b"])

@@ -1,4 +1,4 @@
-"""Where in a YAML file a fault is: its line, its field and what is allowed there."""
+"""Blocks of YAML, and where in them a fault is: line, field and what is allowed."""
 
 from __future__ import annotations
 
@@ -7,70 +7,106 @@ from collections.abc import Sequence
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 
-from claimpt_tf.errors import TaskError
+from claimpt_tf.errors import ClaimPTError, TaskError
 
 
-def load_yaml(text: str, source: str) -> tuple[yaml.Node, Any]:
+class Block(BaseModel):
+    """A block of the YAML: frozen, and no field beyond those declared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_fields(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            raise PydanticCustomError(
+                "not_a_block",
+                "should be a block with the fields {allowed}",
+                {"allowed": ", ".join(cls.model_fields)},
+            )
+        for key in given:
+            if key not in cls.model_fields:
+                near = difflib.get_close_matches(str(key), cls.model_fields, n=1)
+                hint = f" (did you mean '{near[0]}'?)" if near else ""
+                raise PydanticCustomError(
+                    "unknown_field",
+                    "unknown field{hint}; allowed here: {allowed}",
+                    {"key": key, "hint": hint, "allowed": ", ".join(cls.model_fields)},
+                )
+        return given
+
+
+def load_yaml(
+    text: str, source: str, error_type: type[ClaimPTError] = TaskError
+) -> tuple[yaml.Node, Any]:
     """The YAML's nodes, which know their lines, and the values they stand for.
 
     Args:
         text: the YAML.
         source: what error messages call it.
+        error_type: what is raised.
 
     Raises:
-        TaskError: not YAML, not a block of fields, or a field given twice.
+        ClaimPTError: not YAML, not a block of fields, or a field given twice.
     """
     try:
         loader = yaml.SafeLoader(text)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise TaskError(
+        raise error_type(
             f"{source}, line {line}: not YAML: a character that text does not have"
         ) from None
     try:
         root = loader.get_single_node()
         if not isinstance(root, yaml.MappingNode):
-            raise TaskError(
-                f"{source}, line 1: a task file is a block of fields such as "
-                "'name: my_task'; this one holds none"
+            raise error_type(
+                f"{source}, line 1: such a file is a block of fields like "
+                "'name: value'; this one holds none"
             )
-        _refuse_repeats(root, source)
-        _refuse_impossible(root, loader, source)
+        _refuse_repeats(root, source, error_type)
+        _refuse_impossible(root, loader, source, error_type)
         return root, loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise TaskError(f"{source}, line {line}: not YAML: {error.problem}") from None
+        raise error_type(f"{source}, line {line}: not YAML: {error.problem}") from None
     except (yaml.YAMLError, RecursionError) as error:
-        raise TaskError(f"{source}: not YAML: {error}") from None
+        raise error_type(f"{source}: not YAML: {error}") from None
     finally:
         loader.dispose()
 
 
-def _refuse_repeats(node: yaml.Node, source: str) -> None:
+def _refuse_repeats(
+    node: yaml.Node, source: str, error_type: type[ClaimPTError]
+) -> None:
     """YAML keeps the last of two equal keys in silence; here that is a fault."""
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            _refuse_repeats(item, source)
+            _refuse_repeats(item, source, error_type)
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                raise TaskError(f"{source}, line {line}: a field's name is one word")
+                raise error_type(f"{source}, line {line}: a field's name is one word")
             if key.value in seen:
-                raise TaskError(
+                raise error_type(
                     f"{source}, line {line}, {key.value}: "
                     f"given twice, first on line {seen[key.value]}"
                 )
             seen[key.value] = line
-            _refuse_repeats(value, source)
+            _refuse_repeats(value, source, error_type)
 
 
-def _refuse_impossible(node: yaml.Node, loader: yaml.SafeLoader, source: str) -> None:
+def _refuse_impossible(
+    node: yaml.Node,
+    loader: yaml.SafeLoader,
+    source: str,
+    error_type: type[ClaimPTError],
+) -> None:
     """A scalar that looks like a date or number but is none, such as 2023-02-30."""
     if isinstance(node, yaml.ScalarNode):
         if node.tag.endswith(":merge"):
@@ -79,14 +115,14 @@ def _refuse_impossible(node: yaml.Node, loader: yaml.SafeLoader, source: str) ->
             loader.construct_object(node)
         except ValueError as error:
             line = node.start_mark.line + 1
-            raise TaskError(f"{source}, line {line}: {node.value}: {error}") from None
+            raise error_type(f"{source}, line {line}: {node.value}: {error}") from None
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            _refuse_impossible(item, loader, source)
+            _refuse_impossible(item, loader, source, error_type)
     else:
         for key, value in node.value:
-            _refuse_impossible(key, loader, source)
-            _refuse_impossible(value, loader, source)
+            _refuse_impossible(key, loader, source, error_type)
+            _refuse_impossible(value, loader, source, error_type)
 
 
 def describe_faults(error: ValidationError, root: yaml.Node, source: str) -> str:

@@ -5,31 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import keras_hub
 from keras import ops
 
 from claimpt_tf.models.index_token import IndexToken
+from claimpt_tf.models.inputs import VISIT_INPUTS, backbone_inputs
 from claimpt_tf.models.temporal_block import TemporalBlock
-from claimpt_tf.models.token_order import AskedTokens, KnownBy
+from claimpt_tf.models.timeline_backbone import TimelineBackbone
+from claimpt_tf.models.token_order import AskedTokens, KnownBy, VisitTokens
 from claimpt_tf.models.visit_embedding import VisitEmbedding
-
-VISIT_INPUTS = {
-    "visit_type": "int32",
-    "visit_day": "int32",
-    "visit_length": "int32",
-    "log_cost": "float32",
-}
 
 
 @keras.saving.register_keras_serializable("claimpt_tf")
-class ClaimBackbone(keras_hub.models.Backbone):
+class ClaimBackbone(TimelineBackbone):
     """A causal transformer over visits that answers for any date.
 
-    Takes the dict of `claimpt_tf.training.inputs`: `code_ids`, `stem_ids` int32
-    [B, V, C]; `visit_type`, `visit_day`, `visit_length` int32 and `log_cost` float32
-    [B, V]; `sex`, `birth_day` int32 [B]; `query_day` int32 [B, Q]. Returns the
-    patient's state on each asked date, float [B, Q, width]. A visit is read only by
-    dates and visits not before its last day.
+    Visits and asked dates are tokens of one sequence, V visits then Q dates. A visit is
+    read only by dates and visits not before its last day; a date by nobody else.
 
     Args:
       codes: Size of the code vocabulary, special ids included.
@@ -45,6 +36,13 @@ class ClaimBackbone(keras_hub.models.Backbone):
       >>> backbone.output_shape
       (None, None, 16)
     """
+
+    causal = True
+    sizes = {
+        "tiny": {"width": 32, "layers": 1, "heads": 2},  # tests
+        "small": {"width": 96, "layers": 2, "heads": 4},  # a laptop, minutes
+        "base": {"width": 256, "layers": 6, "heads": 8},  # a GPU
+    }
 
     def __init__(
         self,
@@ -84,12 +82,16 @@ class ClaimBackbone(keras_hub.models.Backbone):
                 width, heads, feed_forward, dropout, dtype=dtype, name=f"block_{number}"
             )
             tokens = block(tokens, days, visible)
+        tokens = keras.layers.LayerNormalization(dtype=dtype, name="final_norm")(tokens)
         states = AskedTokens(name="asked_tokens")(tokens, asked)
-        states = keras.layers.LayerNormalization(dtype=dtype, name="final_norm")(states)
         super().__init__(inputs=inputs, outputs=states, dtype=dtype, **kwargs)
         self.codes, self.stems, self.width = codes, stems, width
         self.layer_count, self.heads = layers, heads
         self.feed_forward, self.dropout = feed_forward, dropout
+
+    def _visit_outputs(self) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+        tokens = self.get_layer("final_norm").output
+        return VisitTokens(name="visit_tokens")(tokens, self.input["visit_type"])
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild the backbone."""
@@ -103,17 +105,3 @@ class ClaimBackbone(keras_hub.models.Backbone):
             "feed_forward": self.feed_forward,
             "dropout": self.dropout,
         }
-
-
-def backbone_inputs() -> dict[str, keras.KerasTensor]:
-    """Symbolic inputs of a backbone, by name."""
-    inputs = {
-        name: keras.Input((None, None), dtype="int32", name=name)
-        for name in ("code_ids", "stem_ids")
-    }
-    for name, dtype in VISIT_INPUTS.items():
-        inputs[name] = keras.Input((None,), dtype=dtype, name=name)
-    for name in ("sex", "birth_day"):
-        inputs[name] = keras.Input((), dtype="int32", name=name)
-    inputs["query_day"] = keras.Input((None,), dtype="int32", name="query_day")
-    return inputs

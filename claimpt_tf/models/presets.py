@@ -6,28 +6,35 @@ from typing import Any
 
 from claimpt_tf.errors import ArtifactError
 from claimpt_tf.models.backbone import ClaimBackbone
+from claimpt_tf.models.paper_backbone import PaperBackbone
+from claimpt_tf.models.timeline_backbone import TimelineBackbone
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "tiny": {"width": 32, "layers": 1, "heads": 2},  # tests
-    "small": {"width": 96, "layers": 2, "heads": 4},  # a laptop, minutes
-    "base": {"width": 256, "layers": 6, "heads": 8},  # a GPU
+PRESETS: dict[str, type[TimelineBackbone]] = {
+    name: family for family in (PaperBackbone, ClaimBackbone) for name in family.sizes
 }
 
 
-def backbone(preset: str, codes: int, stems: int, **changes: Any) -> ClaimBackbone:
+def backbone(preset: str, codes: int, stems: int, **changes: Any) -> TimelineBackbone:
     """A freshly initialised backbone.
 
     Args:
       preset: A key of PRESETS.
       codes: Size of the code vocabulary, special ids included.
-      stems: Size of the stem vocabulary, special ids included.
-      **changes: Arguments of ClaimBackbone that replace the preset's.
+      stems: Size of the stem vocabulary, special ids included; "paper" has none.
+      **changes: Arguments of the backbone's class that replace the preset's.
 
     Raises:
       ArtifactError: There is no such preset.
+
+    Example:
+      >>> backbone("tiny", codes=50, stems=20, layers=2).layer_count
+      2
     """
     if preset not in PRESETS:
         raise ArtifactError(
             f"there is no preset {preset!r}; choose one of {', '.join(PRESETS)}"
         )
-    return ClaimBackbone(codes, stems, **{**PRESETS[preset], **changes})
+    family = PRESETS[preset]
+    if family is ClaimBackbone:
+        changes = {"stems": stems, **changes}
+    return family.from_preset(preset, codes=codes, **changes)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import keras
 
-from claimpt_tf.models.backbone import ClaimBackbone, backbone_inputs
+from claimpt_tf.models.inputs import backbone_inputs
 from claimpt_tf.models.risk_head import RiskHead
+from claimpt_tf.models.timeline_backbone import TimelineBackbone
 
 
-def risk_model(backbone: ClaimBackbone) -> keras.Model:
+def risk_model(backbone: TimelineBackbone) -> keras.Model:
     """Scores the outcome of a task after each asked date.
 
     Args:

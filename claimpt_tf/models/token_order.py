@@ -62,3 +62,29 @@ class AskedTokens(keras.layers.Layer):
     def compute_output_shape(self, tokens_shape: Any, query_day_shape: Any) -> tuple:
         """[B, Q, width]."""
         return (*query_day_shape, tokens_shape[-1])
+
+
+@keras.saving.register_keras_serializable("claimpt_tf")
+class VisitTokens(keras.layers.Layer):
+    """Keeps the tokens of the visits, which stand first."""
+
+    def call(self, tokens: Any, visit_type: Any) -> tuple[Any, Any]:
+        """Slices.
+
+        Args:
+          tokens: float [B, V + Q, width].
+          visit_type: int32 [B, V], 0 is padding.
+
+        Returns:
+          float [B, V, width], and int32 [B, V]: each token's place among the visits,
+          -1 for padding.
+        """
+        count = ops.shape(visit_type)[1]
+        place = ops.arange(count, dtype="int32")
+        return tokens[:, :count], ops.where(ops.equal(visit_type, 0), -1, place)
+
+    def compute_output_shape(
+        self, tokens_shape: Any, visit_type_shape: Any
+    ) -> tuple[tuple, tuple]:
+        """[B, V, width] and [B, V]."""
+        return (*visit_type_shape, tokens_shape[-1]), tuple(visit_type_shape)

@@ -27,12 +27,11 @@ def model(request: pytest.FixtureRequest) -> keras.Model:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_preset_gives_a_state_for_each_date(preset: str) -> None:
     network = backbone(preset, CODES, STEMS)
-    width = PRESETS[preset]["width"]
-    assert network(batch(dates=3)).shape == (4, 3, width)
+    assert network(batch(dates=3)).shape == (4, 3, network.width)
 
 
 def test_unknown_preset_is_named() -> None:
-    with pytest.raises(ArtifactError, match="no preset 'huge'; choose one of tiny"):
+    with pytest.raises(ArtifactError, match="no preset 'huge'; choose one of paper"):
         backbone("huge", CODES, STEMS)
 
 

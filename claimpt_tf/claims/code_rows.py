@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 
@@ -46,16 +47,17 @@ def code_rows(lines: pl.DataFrame, kinds: Sequence[CodeColumns]) -> pl.DataFrame
       [(0, 'ICD10CM', 'A1'), (0, 'ICD10CM', 'B2'), (1, None, None)]
     """
     parts = [_rows_of(lines, kind) for kind in kinds]
-    every = pl.int_range(len(lines), dtype=pl.UInt32, eager=True)
     coded = pl.concat([_EMPTY, *parts])
-    has_code = pl.repeat(False, len(lines), dtype=pl.Boolean, eager=True)
-    has_code = has_code.scatter(coded["index"], True) if len(coded) else has_code
-    bare = pl.DataFrame({"index": every.filter(~has_code)}).select(
-        "index",
+    has_code = np.zeros(len(lines), dtype=bool)
+    has_code[coded["index"].to_numpy()] = True
+    bare = pl.DataFrame({"index": np.flatnonzero(~has_code)}).select(
+        pl.col("index").cast(pl.UInt32),
         system=pl.lit(None, dtype=pl.String),
         code=pl.lit(None, dtype=pl.String),
     )
-    return pl.concat([coded, bare]).sort("index", maintain_order=True)
+    rows = pl.concat([coded, bare], rechunk=True)
+    # A few runs that are each in order, which is what this sort is fast at.
+    return rows[np.argsort(rows["index"].to_numpy(), kind="stable")]
 
 
 _EMPTY = pl.DataFrame(
@@ -78,7 +80,8 @@ def _rows_of(lines: pl.DataFrame, kind: CodeColumns) -> pl.DataFrame:
     if not indices:
         return _EMPTY
     index = pl.concat(indices).cast(pl.UInt32)
-    rows = pl.DataFrame({"index": index, "code": kind.normalise(pl.concat(codes))})
+    code = _normalised(pl.concat(codes), kind.normalise)
+    rows = pl.DataFrame({"index": index, "code": code})
     rows = rows.filter(pl.col("code").is_not_null())
     if kind.system_column:
         system = lines[kind.system_column].gather(rows["index"])
@@ -87,3 +90,13 @@ def _rows_of(lines: pl.DataFrame, kind: CodeColumns) -> pl.DataFrame:
     else:
         system = pl.repeat(kind.system, len(rows), dtype=pl.String, eager=True)
     return rows.select("index", system.alias("system"), "code")
+
+
+def _normalised(
+    codes: pl.Series, normalise: Callable[[pl.Series], pl.Series]
+) -> pl.Series:
+    """`normalise(codes)`, worked out once for each distinct code: they repeat a lot."""
+    named = codes.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    encoded = named.dictionary_encode()
+    distinct = pl.Series("code", encoded.dictionary, dtype=pl.String)
+    return normalise(distinct).gather(pl.from_arrow(encoded.indices))

@@ -2,52 +2,68 @@
 
 One row a code; a claim line without any code keeps one row with null `system`
 and `code`, so that the visit itself is not lost. Days are counted from 1970-01-01.
+
+The Arrow schemas are the definition; the Polars ones, by which frames are made, are
+taken from them.
 """
 
 from __future__ import annotations
 
 import polars as pl
+import pyarrow as pa
 
 SETTINGS = ("IP", "ED", "OP", "RX", "OTHER")
 
-EVENT_SCHEMA = pl.Schema(
+ARROW_EVENTS = pa.schema(
     {
-        "member": pl.String,  # keyed hash, never the raw id
-        "day": pl.Int32,  # first day of service
-        "end_day": pl.Int32,  # last day of service, >= day
-        "system": pl.String,  # ICD10CM, ICD9CM, HCPCS, NDC, ... or null
-        "code": pl.String,  # normalised, or null
-        "setting": pl.String,  # one of SETTINGS
-        "claim": pl.String,  # claim id within its source table
-        "line": pl.Int32,  # claim line number, 0 where the source has none
-        "amount": pl.Float64,  # paid for the line: on its first row, 0.0 on the others
-        "denied": pl.Boolean,  # the payer refused the line
-        "institution": pl.String,
-        "source": pl.String,  # file name, for quarantine
-        "row": pl.Int64,  # 1-based data row in that file
+        "member": pa.large_string(),  # keyed hash, never the raw id
+        "day": pa.int32(),  # first day of service
+        "end_day": pa.int32(),  # last day of service, >= day
+        "system": pa.large_string(),  # ICD10CM, ICD9CM, HCPCS, NDC, ... or null
+        "code": pa.large_string(),  # normalised, or null
+        "setting": pa.large_string(),  # one of SETTINGS, null: that of its encounter
+        "encounter": pa.large_string(),  # visit id, for all tables, or null
+        "claim": pa.large_string(),  # claim id within its source table
+        "line": pa.int32(),  # claim line number, 0 where the source has none
+        "amount": pa.float64(),  # paid for the line: on its first row, else 0.0
+        "denied": pa.bool_(),  # the payer refused the line
+        "institution": pa.large_string(),
+        "source": pa.large_string(),  # file name, for quarantine
+        "row": pa.int64(),  # 1-based data row in that file
     }
 )
 
-MEMBER_SCHEMA = pl.Schema(
+ARROW_MEMBERS = pa.schema(
     {
-        "member": pl.String,
-        "birth_day": pl.Int32,  # null when unknown
-        "sex": pl.String,  # F, M or U
-        "race": pl.String,  # as given, lower case; null when unknown
-        "institution": pl.String,
-        "enrolled_from": pl.Int32,  # one row an enrolment span
-        "enrolled_to": pl.Int32,  # last covered day, inclusive
-        "source": pl.String,
-        "row": pl.Int64,
+        "member": pa.large_string(),
+        "birth_day": pa.int32(),  # null when unknown
+        "sex": pa.large_string(),  # F, M or U
+        "race": pa.large_string(),  # as given, lower case; null when unknown
+        "institution": pa.large_string(),
+        "enrolled_from": pa.int32(),  # one row an enrolment span
+        "enrolled_to": pa.int32(),  # last covered day, inclusive
+        "source": pa.large_string(),
+        "row": pa.int64(),
     }
 )
 
-QUARANTINE_SCHEMA = pl.Schema(
+ARROW_QUARANTINE = pa.schema(
     {
-        "source": pl.String,
-        "row": pl.Int64,
-        "table": pl.String,
-        "reason": pl.String,  # a short snake_case word, e.g. date_unparsable
-        "column": pl.String,  # the column at fault, or null
+        "source": pa.large_string(),
+        "row": pa.int64(),
+        "table": pa.large_string(),
+        "reason": pa.large_string(),  # a short snake_case word, e.g. date_unparsable
+        "column": pa.large_string(),  # the column at fault, or null
     }
 )
+
+
+def _polars(schema: pa.Schema) -> pl.Schema:
+    frame = pl.from_arrow(schema.empty_table())
+    assert isinstance(frame, pl.DataFrame)
+    return frame.schema
+
+
+EVENT_SCHEMA = _polars(ARROW_EVENTS)
+MEMBER_SCHEMA = _polars(ARROW_MEMBERS)
+QUARANTINE_SCHEMA = _polars(ARROW_QUARANTINE)

@@ -140,16 +140,19 @@ class LineChecks:
 
         Args:
           claim_lines: One row a row of the batch: the columns of EVENT_SCHEMA but
-            `system`, `code`, `source` and `row`.
-          codes: Which columns of the batch (or of `claim_lines`) hold codes.
+            `system`, `code`, `source` and `row`; `encounter` only where the source has
+            any.
+          codes: Which columns of the batch or of `claim_lines` hold codes.
         """
         good = ~self._bad
         kept = claim_lines.with_columns(self._lines["row"]).filter(good)
-        wanted = {name for kind in codes for name in kind.columns}
-        kept_codes = self._lines.select(wanted & set(self._lines.columns)).filter(good)
-        by_line = [kind.system_column for kind in codes if kind.system_column]
-        coded = code_rows(kept_codes.hstack(kept.select(by_line)), codes)
-        rows = kept.drop(by_line)[coded["index"]].hstack(coded)
+        named = {name for kind in codes for name in (*kind.columns, kind.system_column)}
+        own = sorted(named & set(kept.columns))
+        given = self._lines.select(sorted(named & set(self._lines.columns)))
+        coded = code_rows(given.filter(good).hstack(kept.select(own)), codes)
+        rows = kept.drop(own)[coded["index"]].hstack(coded)
+        if "encounter" not in rows.columns:
+            rows = rows.with_columns(encounter=pl.lit(None, dtype=pl.String))
         first = pl.col("index") != pl.col("index").shift(1)
         events = rows.with_columns(
             pl.when(first.fill_null(True)).then("amount").otherwise(0.0),

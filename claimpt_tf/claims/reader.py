@@ -16,6 +16,7 @@ class Unit:
     table: str
     path: str
     part: int = 0  # Parquet row group, or 0 for a whole CSV
+    folder: str = ""  # the input folder, for readers that look things up in it
 
 
 @dataclass(frozen=True)

@@ -115,9 +115,11 @@ def _people(events: pl.DataFrame, members: pl.DataFrame) -> pl.Series:
 def _with_who(events: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:
     """Replaces member ids by their row in `people` and settings by their place."""
     who = pl.col("member").cast(pl.Enum(people["member"])).to_physical()
-    setting = pl.col("setting").replace_strict(
+    given = pl.col("setting").replace_strict(
         SETTINGS, range(len(SETTINGS)), default=OTHER, return_dtype=pl.Int8
     )
+    # Without one, a line is of the kind of its encounter: see `group_lines`.
+    setting = pl.when(pl.col("setting").is_not_null()).then(given)
     return events.with_columns(
         who=who.cast(pl.UInt32),
         setting=setting,

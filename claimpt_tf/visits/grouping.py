@@ -20,8 +20,8 @@ def group_lines(
     """Puts each line into a visit.
 
     Args:
-      lines: Kept lines with `who`, `table`, `claim`, `day`, `end_day`, `setting`
-        (Int8, place in SETTINGS) and `cents`.
+      lines: Kept lines with `who`, `table`, `claim`, `encounter`, `day`, `end_day`,
+        `setting` (Int8, place in SETTINGS, null for that of its encounter) and `cents`.
       rules: The choices.
 
     Returns:
@@ -29,6 +29,7 @@ def group_lines(
       visits, one row each in the order of that number: `who`, `setting`, `day`,
       `end_day`, `cents`, sorted by member, first day, setting and last day.
     """
+    lines = _of_encounters(lines)
     lines = _claims_of_one_setting(lines)
     lines = _anchored(lines, rules)
     if rules.link_pharmacy:
@@ -54,6 +55,40 @@ def group_lines(
     return (
         lines.drop("key", "anchor"),
         visits.select("who", "setting", "day", "end_day", "cents"),
+    )
+
+
+def _of_encounters(lines: pl.DataFrame) -> pl.DataFrame:
+    """Lines of an encounter that the source names are one claim, whatever their table.
+
+    A line without a setting takes that of its encounter (or claim), the strongest
+    where there are several, unless it lies more than a day away from it; then, and
+    without any, it is outpatient.
+    """
+    if lines["encounter"].null_count() < len(lines):
+        named = pl.col("encounter").is_not_null()
+        lines = lines.with_columns(
+            claim=pl.coalesce("encounter", "claim"),
+            table=pl.when(named).then(pl.lit("")).otherwise("table"),
+        )
+    if not lines["setting"].null_count():
+        return lines
+    kinds = (
+        lines.filter(pl.col("setting") != RX)  # null is not
+        .group_by(_CLAIM)
+        .agg(
+            kind=pl.col("setting").min(),
+            first=pl.col("day").min() - 1,
+            last=pl.col("end_day").max() + 1,
+        )
+    )
+    near = pl.col("day").is_between("first", "last")
+    return (
+        lines.join(kinds, on=_CLAIM, how="left", maintain_order="left")
+        .with_columns(
+            pl.coalesce("setting", pl.when(near).then("kind"), pl.lit(OP, pl.Int8))
+        )
+        .drop("kind", "first", "last")
     )
 
 

@@ -64,7 +64,8 @@ def line_table(events: pl.DataFrame) -> pl.DataFrame:
       and `cents` (Int64), what was paid for it, in place of `amount`. Without a
       claim id a line is a claim of its own.
     """
-    once = ["who", "table", "source", "row", "claim", "line", "day", "end_day"]
+    where = ["who", "table", "source", "row"]
+    once = [*where, "encounter", "claim", "line", "day", "end_day"]
     cents = pl.when(pl.col("amount").is_finite()).then(pl.col("amount") * 100)
     return (
         events.group_by("line_id", maintain_order=True)

@@ -14,7 +14,7 @@ SOURCE = "claims.csv"
 def line(
     claim: str,
     number: int,
-    setting: str,
+    setting: str | None,
     day: int,
     *codes: str,
     end: int | None = None,
@@ -22,11 +22,13 @@ def line(
     denied: bool = False,
     member: str = CHILD,
     institution: str | None = "north",
+    encounter: str | None = None,
 ) -> dict[str, object]:
     """One claim line; codes as SYSTEM:CODE."""
     return {
         "member": member,
         "claim": claim,
+        "encounter": encounter,
         "line": number,
         "setting": setting,
         "day": day,

@@ -221,6 +221,7 @@ def test_one_member_with_many_lines() -> None:
         system=pl.lit("ICD10CM"),
         code=(pl.int_range(count) % 500).cast(pl.String),
         setting=pl.lit("OP"),
+        encounter=pl.lit(None, dtype=pl.String),
         claim=(pl.int_range(count) // 4).cast(pl.String),
         line=pl.int_range(count, dtype=pl.Int32) % 4,
         amount=pl.lit(1.0),

@@ -74,12 +74,13 @@ def test_visits(example: Example) -> None:
             tables.line(
                 row["claim"],
                 int(row["line"]),
-                row["setting"],
+                row["setting"] or None,
                 int(row["day"]),
                 *filter(None, row["codes"].split(", ")),
                 end=int(row["end"]) if row.get("end") else None,
                 paid=float(row["paid"] or 0),
                 denied=row.get("denied") == "yes",
+                encounter=row.get("encounter") or None,
             )
             for row in example.given
         )

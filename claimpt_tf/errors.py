@@ -23,3 +23,7 @@ class GateError(ClaimPTError):
     """The model was trained but not released."""
 
     exit_code = 3
+
+
+class TrainingError(ClaimPTError):
+    """Training went wrong and cannot go on as it is."""

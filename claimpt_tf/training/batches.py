@@ -19,27 +19,106 @@ from claimpt_tf.training.inputs import (
 READ_BATCH = 1024  # patients sorted by length together, so that padding stays small
 
 
-def by_length(source: tf.data.Dataset, batch_size: int, seed: int) -> tf.data.Dataset:
+def by_length(
+    source: tf.data.Dataset, batch_size: int, seed: int, reshuffle: bool = True
+) -> tf.data.Dataset:
     """Regroups read batches into training batches of patients of similar length.
 
+    Lengths are compared with a quarter of noise, so that another seed puts other
+    patients together.
+
     Args:
-      source: Batches of ragged features with `visit_day`.
+      source: Batches of ragged features with `visit_day`; patients without a visit
+        are left out.
       batch_size: Patients a batch.
-      seed: Order of the batches, another one each epoch.
+      seed: Of the noise and of the order of the batches.
+      reshuffle: Another order at each iteration.
     """
 
-    def split(features: Tensors) -> tf.data.Dataset:
+    def split(window: Any, features: Tensors) -> tf.data.Dataset:
         lengths = features["visit_day"].row_lengths()
-        order = tf.argsort(lengths)
+        noise = tf.random.stateless_uniform(
+            tf.shape(lengths), tf.stack([tf.cast(seed, tf.int64), window]), 0.8, 1.25
+        )
+        order = tf.argsort(tf.cast(lengths, tf.float32) * noise)
         order = tf.boolean_mask(order, tf.gather(lengths, order) > 0)
         groups = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
         return groups.map(
             lambda rows: {k: tf.gather(v, rows) for k, v in features.items()}
         )
 
-    return source.flat_map(split).shuffle(
-        max(READ_BATCH // batch_size, 1) * 4, seed=seed, reshuffle_each_iteration=True
+    return (
+        source.enumerate()
+        .flat_map(split)
+        .shuffle(
+            max(READ_BATCH // batch_size, 1) * 4,
+            seed=seed,
+            reshuffle_each_iteration=reshuffle,
+        )
     )
+
+
+def epoch_batches(
+    source: tf.data.Dataset,
+    *,
+    epoch: int,
+    start: int = 0,
+    ahead: int,
+    dates: int,
+    batch_size: int,
+    limits: Limits,
+    seed: int,
+) -> tf.data.Dataset:
+    """The batches of one epoch: a function of (seed, epoch) alone.
+
+    A run that was cut short goes on with the very batches it would have seen.
+
+    Args:
+      source: Batches of transformed patients.
+      epoch: Number of the epoch, from 0.
+      start: Batches of it to leave out, because they were trained on.
+      ahead: Days that should still be observed after a date.
+      dates: Dates a patient; every epoch draws others.
+      batch_size: Patients a batch.
+      limits: Cut of each timeline.
+      seed: Of the run.
+    """
+    drawn = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0] >> 1)
+    batches = by_length(source, batch_size, drawn, reshuffle=False).skip(start)
+    numbers = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
+
+    def draw(features: Tensors, number: Any) -> Tensors:
+        return random_dates(
+            features,
+            last_day(features["enrolled_to"]),
+            ahead,
+            dates,
+            limits,
+            tf.stack([tf.constant(drawn, tf.int64), number]),
+        )
+
+    return tf.data.Dataset.zip(batches, numbers).map(
+        draw, num_parallel_calls=2, deterministic=True
+    )
+
+
+def batch_count(source: tf.data.Dataset, batch_size: int) -> tuple[int, int, int]:
+    """Sizes of an epoch.
+
+    Args:
+      source: Batches of transformed patients; one pass is made over them.
+      batch_size: Patients a batch.
+
+    Returns:
+      Batches, patients with a visit, and visits.
+    """
+    batches = patients = visits = 0
+    for lengths in source.map(lambda features: features["visit_day"].row_lengths()):
+        some = int(np.count_nonzero(lengths))
+        batches += -(-some // batch_size)
+        patients += some
+        visits += int(np.sum(lengths))
+    return batches, patients, visits
 
 
 def dated_batches(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from claimpt_tf.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -26,34 +29,87 @@ class PretrainConfig(BaseModel):
 
     Attributes:
       preset: Size of the backbone, a key of `claimpt_tf.models.presets.PRESETS`.
+      objectives: Weight by objective, a name of
+        `claimpt_tf.training.objectives.OBJECTIVES`; empty for the preset's own mix.
       epochs: Passes over the training members, at most.
-      batch_size: Members a batch.
-      learning_rate: Peak rate, reached after one twentieth of the steps.
-      weight_decay: Decoupled decay.
-      dates: Random dates a member and epoch.
+      batch_size: Members a batch; with several devices, a batch and device.
+      learning_rate: Peak rate, reached after `warmup`.
+      warmup: Share of the steps in which the rate rises.
+      weight_decay: Decoupled decay of matrices.
+      clip_norm: Largest norm of all gradients together.
+      ema: Decay of the moving average of the weights, which is what is evaluated
+        and saved; 0 evaluates the weights themselves.
+      dates: Random dates a member and epoch; the paper's network reads a year of
+        visits for each of them.
       max_visits: Longest run of visits in a batch.
       max_codes: Codes a visit.
       patience: Epochs without a better validation loss before stopping.
+      precision: `auto` computes in bfloat16 where there is hardware for it.
+      distribution: `auto` takes several GPUs, and several workers where TF_CONFIG
+        names them.
+      checkpoint_minutes: Least time between two checkpoints within an epoch.
       seed: Of initial weights, order and dates.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: str = "small"
+    objectives: dict[str, float] = Field(default_factory=dict)
     epochs: int = Field(8, ge=1)
     batch_size: int = Field(64, ge=1)
     learning_rate: float = Field(2e-3, gt=0)
+    warmup: float = Field(0.05, ge=0, le=1)
     weight_decay: float = Field(1e-2, ge=0)
+    clip_norm: float = Field(1.0, gt=0)
+    ema: float = Field(0.99, ge=0, lt=1)
     dates: int = Field(8, ge=1)
     max_visits: int = Field(64, ge=2)
     max_codes: int = Field(10, ge=1)
     patience: int = Field(2, ge=1)
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
+    distribution: Literal["auto", "none", "mirrored", "multiworker"] = "auto"
+    checkpoint_minutes: float = Field(1.0, ge=0)
     seed: int = 7
 
     @property
     def limits(self) -> Limits:
         """Cut of a timeline."""
         return Limits(self.max_visits, self.max_codes)
+
+
+def pretrain_config(objectives: Sequence[str] = (), **chosen: Any) -> PretrainConfig:
+    """Choices as a command line gives them.
+
+    Args:
+      objectives: `NAME=WEIGHT` each.
+      **chosen: Fields of PretrainConfig; None leaves the default.
+
+    Raises:
+      InputError: A value that cannot be, or an objective without a weight.
+
+    Example:
+      >>> pretrain_config(["windows=1", "nvp=0.5"], epochs=None).objectives
+      {'windows': 1.0, 'nvp': 0.5}
+    """
+    weights = {}
+    for text in objectives:
+        name, _, weight = text.partition("=")
+        try:
+            weights[name.strip()] = float(weight)
+        except ValueError as error:
+            raise InputError(
+                f"--objective {text}: give a name and a weight, such as windows=1"
+            ) from error
+    given = {name: value for name, value in chosen.items() if value is not None}
+    try:
+        return PretrainConfig(objectives=weights, **given)
+    except ValidationError as error:
+        what = "; ".join(
+            f"--{'-'.join(map(str, one['loc'])).replace('_', '-')} is "
+            f"{one['input']!r}: {one['msg'].lower()}"
+            for one in error.errors()
+        )
+        raise InputError(what) from error
 
 
 @dataclass(frozen=True)

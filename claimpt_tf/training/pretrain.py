@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -11,15 +12,65 @@ import tensorflow as tf
 
 from claimpt_tf.errors import ArtifactError
 from claimpt_tf.models.presets import backbone
-from claimpt_tf.training.batches import code_counts, dated_batches
+from claimpt_tf.training.batches import (
+    batch_count,
+    code_counts,
+    dated_batches,
+    epoch_batches,
+)
+from claimpt_tf.training.checkpoints import CheckpointFile
 from claimpt_tf.training.choices import PretrainConfig
+from claimpt_tf.training.devices import (
+    choose_precision,
+    choose_strategy,
+    dtype_policy,
+    is_chief,
+)
+from claimpt_tf.training.loop import TrainingLoop
 from claimpt_tf.training.pretrainer import HORIZONS, Pretrainer
-from claimpt_tf.training.progress import EpochLine
+from claimpt_tf.training.progress import EpochLine, Scalars
+from claimpt_tf.training.rowwise import RowwiseAdamW
+from claimpt_tf.training.schedules import warmup_cosine
 from claimpt_tf.training.targets import Targets, choose_targets
+from claimpt_tf.training.weight_average import WeightAverage
 from claimpt_tf.visits.ids import FIRST_CODE
+
+__all__ = [
+    "Pretrained",
+    "fit_callbacks",
+    "load_backbone",
+    "pretrain",
+    "save_keras",
+    "save_pretrained",
+    "warmup_cosine",
+]
 
 BACKBONE_FILE = "backbone.keras"
 TARGETS_FILE = "targets.json"
+VOCABULARY_FILE = "vocabulary.txt"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What pre-training made.
+
+    Attributes:
+      model: The network with its heads, its weights those of the best epoch.
+      targets: What it predicts.
+      history: Figures of each epoch.
+      members: Training members with a visit.
+      visits: Their visits.
+      precision: Keras dtype policy that was used.
+      chief: Whether this process is the one that writes, of several workers.
+    """
+
+    model: Pretrainer
+    targets: Targets
+    history: list[dict[str, float]]
+    members: int
+    visits: int
+    precision: str
+    chief: bool
 
 
 def pretrain(
@@ -29,8 +80,9 @@ def pretrain(
     stems: int,
     config: PretrainConfig,
     log_dir: str | None = None,
-) -> tuple[Pretrainer, Targets]:
-    """Trains a backbone to foresee everybody's next windows.
+    checkpoint: CheckpointFile | None = None,
+) -> Pretrained:
+    """Trains a backbone to foresee everybody's claims.
 
     Args:
       train: Batches of transformed training members (`preprocessing_fn`'s output).
@@ -39,63 +91,73 @@ def pretrain(
       stems: Size of the stem vocabulary.
       config: Choices.
       log_dir: Where TensorBoard scalars go, a folder each for train and validation.
-
-    Returns:
-      The model with its best weights, and what it predicts.
+      checkpoint: Where the run's state is kept; it goes on from there if there is one.
 
     Raises:
-      ArtifactError: The training split holds nothing to predict.
+      ArtifactError: A split holds nothing to learn from, or the checkpoint does not
+        fit.
+      TrainingError: The loss is not a number.
     """
     keras.utils.set_random_seed(config.seed)
+    strategy = choose_strategy(config.distribution)
+    steps, members, visits = batch_count(train, config.batch_size)
+    for split, counted in (("train", members), ("eval", batch_count(valid, 1)[1])):
+        if not counted:
+            raise ArtifactError(
+                f"no member of the {split} split has a visit: nothing to pre-train "
+                "on; add members, or give other split shares when ingesting"
+            )
     targets = choose_targets(codes, code_counts(train))
     if not targets.names:
         raise ArtifactError(
             "no category of codes has 30 visits in the training split: "
             "too few claims to pre-train on; add members or years"
         )
-    network = backbone(config.preset, FIRST_CODE + len(codes), FIRST_CODE + stems)
-    model = Pretrainer(network, targets)
-
-    def batches(source: tf.data.Dataset, fixed: bool) -> tf.data.Dataset:
-        return dated_batches(
-            source,
-            ahead=HORIZONS[0],
-            dates=config.dates,
-            batch_size=config.batch_size,
-            limits=config.limits,
-            seed=config.seed,
-            fixed=fixed,
-        ).prefetch(4)
-
-    training = batches(train, fixed=False)
-    steps = config.epochs * sum(1 for _ in training)
-    model.compile(
-        keras.optimizers.AdamW(
-            warmup_cosine(config.learning_rate, steps),
-            weight_decay=config.weight_decay,
-            global_clipnorm=1.0,
-        ),
-        jit_compile=False,  # every new batch shape would be compiled again
+    precision = choose_precision(config.precision)
+    with strategy.scope(), dtype_policy(precision):
+        network = backbone(config.preset, FIRST_CODE + len(codes), FIRST_CODE + stems)
+        model = Pretrainer(network, targets)
+        model.compile(
+            RowwiseAdamW(
+                learning_rate=warmup_cosine(
+                    config.learning_rate,
+                    config.epochs * steps // strategy.num_replicas_in_sync,
+                    config.warmup,
+                ),
+                weight_decay=config.weight_decay,
+                global_clipnorm=config.clip_norm,
+            ),
+            jit_compile=False,  # every new batch shape would be compiled again
+        )
+    together = config.batch_size * strategy.num_replicas_in_sync
+    callbacks: list[keras.callbacks.Callback] = []
+    chief = is_chief(strategy)
+    if chief:
+        callbacks.append(EpochLine("pre-training", together))
+        if log_dir:
+            callbacks.append(Scalars(log_dir, together))
+    loop = TrainingLoop(
+        model,
+        strategy,
+        WeightAverage(model.trainable_variables, config.ema),
+        config.epochs,
+        config.patience,
+        callbacks,
+        checkpoint,
     )
-    model.fit(
-        training,
-        validation_data=batches(valid, fixed=True),
-        epochs=config.epochs,
-        verbose=0,
-        callbacks=fit_callbacks(
-            "pre-training", config.batch_size, config.patience, log_dir
-        ),
+    cut: dict[str, Any] = {
+        "ahead": HORIZONS[0],
+        "dates": config.dates,
+        "batch_size": config.batch_size,
+        "limits": config.limits,
+        "seed": config.seed,
+    }
+    history = loop.run(
+        lambda epoch, start: epoch_batches(train, epoch=epoch, start=start, **cut),
+        dated_batches(valid, fixed=True, **cut).cache(),
+        steps,
     )
-    return model, targets
-
-
-def warmup_cosine(peak: float, steps: int) -> Any:
-    """Linear warm-up over a twentieth of the steps, then a cosine to a hundredth."""
-    warm = max(steps // 20, 1)
-    return keras.optimizers.schedules.CosineDecay(
-        peak / 100, max(steps - warm, 1), alpha=0.01, warmup_target=peak,
-        warmup_steps=warm,
-    )  # fmt: skip
+    return Pretrained(model, targets, history, members, visits, precision, chief)
 
 
 def fit_callbacks(
@@ -114,12 +176,33 @@ def fit_callbacks(
     return callbacks
 
 
-def save_pretrained(model: Pretrainer, targets: Targets, folder: str) -> None:
-    """Writes the backbone and its targets to a folder (local or remote)."""
+def save_pretrained(
+    model: Pretrainer, targets: Targets, codes: Sequence[str], folder: str
+) -> None:
+    """Writes the backbone, its targets and its vocabulary to a folder.
+
+    The backbone is written in float32, whatever it was trained in.
+
+    Args:
+      model: From `pretrain`.
+      targets: What it predicts.
+      codes: The code vocabulary, in file order.
+      folder: Where to write, local or remote.
+    """
     tf.io.gfile.makedirs(folder)
-    save_keras(model.backbone, os.path.join(folder, BACKBONE_FILE))
-    with tf.io.gfile.GFile(os.path.join(folder, TARGETS_FILE), "w") as file:
-        file.write(targets.to_json())
+    save_keras(in_float32(model.backbone), os.path.join(folder, BACKBONE_FILE))
+    write_text(os.path.join(folder, TARGETS_FILE), targets.to_json())
+    write_text(os.path.join(folder, VOCABULARY_FILE), "\n".join(codes) + "\n")
+
+
+def in_float32(network: keras.Model) -> keras.Model:
+    """The same network computing in float32; itself where it does already."""
+    if network.dtype_policy.name == "float32":
+        return network
+    with dtype_policy("float32"):
+        twin = type(network).from_config({**network.get_config(), "dtype": "float32"})
+    twin.set_weights(network.get_weights())
+    return twin
 
 
 def save_keras(model: keras.Model, path: str) -> None:
@@ -129,13 +212,47 @@ def save_keras(model: keras.Model, path: str) -> None:
     tf.io.gfile.rename(part, path, overwrite=True)
 
 
-def load_backbone(folder: str) -> keras.Model:
+def write_text(path: str, text: str) -> None:
+    """Writes a text file beside, then renames."""
+    with tf.io.gfile.GFile(f"{path}.part", "w") as file:
+        file.write(text)
+    tf.io.gfile.rename(f"{path}.part", path, overwrite=True)
+
+
+def load_backbone(folder: str, codes: Sequence[str] | None = None) -> Any:
     """Loads the backbone that `save_pretrained` wrote.
 
+    Args:
+      folder: Where it is.
+      codes: The vocabulary that its inputs will be made with, to be checked.
+
     Raises:
-      ArtifactError: The folder holds none.
+      ArtifactError: The folder holds none, or one of another vocabulary.
     """
     path = os.path.join(folder, BACKBONE_FILE)
     if not tf.io.gfile.exists(path):
         raise ArtifactError(f"{folder} holds no {BACKBONE_FILE}: not a pre-trained run")
+    if codes is not None:
+        _check_vocabulary(folder, codes)
     return keras.saving.load_model(path)
+
+
+def _check_vocabulary(folder: str, codes: Sequence[str]) -> None:
+    path = os.path.join(folder, VOCABULARY_FILE)
+    if not tf.io.gfile.exists(path):
+        raise ArtifactError(f"{folder} holds no {VOCABULARY_FILE}: pre-train again")
+    with tf.io.gfile.GFile(path) as file:
+        theirs = file.read().splitlines()
+    if theirs == list(codes):
+        return
+    unknown = sorted(set(codes) - set(theirs))
+    differ = next(
+        (n for n, (a, b) in enumerate(zip(theirs, codes, strict=False)) if a != b),
+        min(len(theirs), len(codes)),
+    )
+    raise ArtifactError(
+        f"the network in {folder} was pre-trained with another vocabulary: "
+        f"{len(theirs):,} codes, not {len(codes):,}; {len(unknown):,} codes are new to "
+        f"it, and from place {differ + 1} on codes stand for others. Use the "
+        "transformation it was trained with, or pre-train on these records"
+    )

@@ -7,13 +7,47 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
 
 from claimpt_tf.errors import ArtifactError
 from claimpt_tf.training.batches import READ_BATCH
 from claimpt_tf.visits.parse import parse
+from claimpt_tf.visits.schema import load_schema
 
 _OF_TASK = ("index_day", "label", "visit_outcome")
 Transform = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+SCHEMA_FILE = "schema.pbtxt"
+# Zipped records grow about ninefold as int64 tensors: 500 MB are 4.5 GB.
+MOST_IN_MEMORY = 500 << 20
+
+
+def record_source(
+    files: Sequence[str], transform: Transform, cache_file: str = ""
+) -> tf.data.Dataset:
+    """Records of a split, transformed once and kept.
+
+    Args:
+      files: Paths of gzipped TFRecords, as `claimpt ingest` writes them.
+      transform: The layer of a `TransformGraph`.
+      cache_file: Where a split that does not fit in memory is kept.
+
+    Returns:
+      Batches of `preprocessing_fn`'s output, in the order of the files.
+    """
+
+    def prepare(serialized: tf.Tensor) -> dict[str, Any]:
+        record = parse(serialized)
+        record.pop("index_day")
+        return dict(transform(record))
+
+    source = (
+        tf.data.TFRecordDataset(files, "GZIP")
+        .batch(READ_BATCH)
+        .map(prepare, num_parallel_calls=2, deterministic=True)
+    )
+    return kept(source, files, cache_file)
 
 
 def labelled_source(files: Sequence[str], transform: Transform) -> tf.data.Dataset:
@@ -44,6 +78,32 @@ def labelled_source(files: Sequence[str], transform: Transform) -> tf.data.Datas
     )
 
 
+def kept(
+    source: tf.data.Dataset, files: Sequence[str], cache_file: str = ""
+) -> tf.data.Dataset:
+    """Keeps what a source yields, so that later epochs read no records.
+
+    Args:
+      source: Batches that were read from `files`.
+      files: Paths; their size decides whether memory holds the batches.
+      cache_file: Where to keep larger ones; without it they are read again.
+    """
+    if sum(tf.io.gfile.stat(path).length for path in files) <= MOST_IN_MEMORY:
+        return source.cache()
+    return source.cache(cache_file) if cache_file else source
+
+
+def split_files(folder: str, split: str) -> list[str]:
+    """Files of one split of a folder that `claimpt ingest` made.
+
+    Raises:
+      ArtifactError: The folder, or the split in it, holds no records.
+    """
+    if not tf.io.gfile.isdir(folder):
+        raise ArtifactError(f"{folder}: no such folder; make it with `claimpt ingest`")
+    return matching([os.path.join(folder, f"Split-{split}", "*.gz")])
+
+
 def matching(patterns: Sequence[str]) -> list[str]:
     """Files of glob patterns, in order.
 
@@ -55,3 +115,42 @@ def matching(patterns: Sequence[str]) -> list[str]:
         folder = os.path.dirname(patterns[0]) if patterns else "nowhere"
         raise ArtifactError(f"no records in {folder}: the split is empty")
     return files
+
+
+def check_schema(folder: str) -> None:
+    """Refuses records that another version of the schema describes.
+
+    Features may have been added since; none may be missing or of another type.
+
+    Args:
+      folder: A folder that `claimpt ingest` made.
+
+    Raises:
+      ArtifactError: The folder has no schema, or one that differs.
+    """
+    path = os.path.join(folder, SCHEMA_FILE)
+    if not tf.io.gfile.exists(path):
+        raise ArtifactError(
+            f"{folder} has no {SCHEMA_FILE}: it was not made by `claimpt ingest`, or "
+            "an ingest was interrupted; run it again"
+        )
+    with tf.io.gfile.GFile(path) as file:
+        try:
+            given = text_format.Parse(file.read(), schema_pb2.Schema())
+        except text_format.ParseError as error:
+            raise ArtifactError(f"{path} is not a schema: {error}") from error
+    theirs = {feature.name: feature.type for feature in given.feature}
+    differ = []
+    for feature in load_schema().feature:
+        kind = schema_pb2.FeatureType.Name(feature.type)
+        if feature.name not in theirs:
+            differ.append(f"{feature.name} ({kind}) is missing")
+        elif theirs[feature.name] != feature.type:
+            other = schema_pb2.FeatureType.Name(theirs[feature.name])
+            differ.append(f"{feature.name} is {other}, not {kind}")
+    if differ:
+        raise ArtifactError(
+            f"the records in {folder} are of another schema version: "
+            f"{'; '.join(differ)}. Make them again with this version's "
+            "`claimpt ingest`"
+        )

@@ -8,7 +8,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from claimpt_tf.serving.export import export_backbone
 from claimpt_tf.training.choices import PretrainConfig
-from claimpt_tf.training.pretrain import pretrain, save_pretrained
+from claimpt_tf.training.pretrain import in_float32, pretrain, save_pretrained
 from components.trainer.transform_graph import TransformGraph, transformed_source
 
 KERAS_FOLDER = "Format-Keras"  # beside Format-Serving, reachable, never pushed
@@ -27,7 +27,7 @@ def run_fn(fn_args: FnArgs) -> None:
     """
     config = PretrainConfig(**fn_args.custom_config["config"])
     graph = TransformGraph.load(fn_args.transform_output)
-    model, targets = pretrain(
+    made = pretrain(
         transformed_source(fn_args, fn_args.train_files),
         transformed_source(fn_args, fn_args.eval_files),
         graph.codes,
@@ -35,9 +35,11 @@ def run_fn(fn_args: FnArgs) -> None:
         config,
         fn_args.model_run_dir,
     )
-    save_pretrained(model, targets, keras_folder(fn_args.serving_model_dir))
+    save_pretrained(
+        made.model, made.targets, graph.codes, keras_folder(fn_args.serving_model_dir)
+    )
     export_backbone(
-        model.backbone,
+        in_float32(made.model.backbone),
         graph.layer,
         config.limits,
         fn_args.serving_model_dir,

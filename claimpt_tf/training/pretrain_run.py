@@ -1,0 +1,122 @@
+"""A pre-training run from records to a folder, without TFX."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import claimpt_tf
+from claimpt_tf.errors import ArtifactError
+from claimpt_tf.training.checkpoints import CHECKPOINT_FILE, CheckpointFile
+from claimpt_tf.training.choices import PretrainConfig
+from claimpt_tf.training.pretrain import pretrain, save_pretrained, write_text
+from claimpt_tf.training.sources import check_schema, record_source, split_files
+from claimpt_tf.training.transform_graph import TransformGraph, analyse
+
+TRANSFORM_FOLDER = "transform"
+LOG_FOLDER = "logs"
+CONFIG_FILE = "config.json"
+METRICS_FILE = "metrics.json"
+# Choices that change nothing of what a run computes.
+_FREE = {"checkpoint_minutes"}
+
+
+def pretrain_run(
+    data: str,
+    output: str,
+    config: PretrainConfig,
+    resume: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Pre-trains on the records of a folder.
+
+    Args:
+      data: A folder that `claimpt ingest` made; vocabularies and weights come from
+        its training split, early stopping from its eval split.
+      output: The run's folder: `transform/`, `backbone.keras`, `targets.json`,
+        `vocabulary.txt`, `config.json`, `metrics.json` and TensorBoard's `logs/`.
+      config: Choices.
+      resume: Go on where an interrupted run with the same choices stands.
+      say: Called with a line about each step.
+
+    Returns:
+      What stands in `metrics.json`.
+
+    Raises:
+      ArtifactError: The records, or what is in `output`, do not fit.
+      TrainingError: The loss is not a number.
+    """
+    check_schema(data)
+    files = {split: split_files(data, split) for split in ("train", "eval")}
+    folder = Path(output)
+    metrics_file = folder / METRICS_FILE
+    if metrics_file.exists():
+        raise ArtifactError(
+            f"{output} holds a finished run; choose another --output or remove it"
+        )
+    if folder.exists() and any(folder.iterdir()) and not resume:
+        raise ArtifactError(
+            f"{output} is not empty; add --resume to go on with the run in it, or "
+            "choose another --output"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    transform = folder / TRANSFORM_FOLDER
+    if not transform.exists():
+        say("computing vocabularies from the training split")
+        analyse(files["train"], str(transform))
+    graph = TransformGraph.load(str(transform))
+    say(f"{len(graph.codes):,} codes in the vocabulary")
+    chosen = config.model_dump(exclude=_FREE)
+    identity = {
+        "choices": chosen,
+        "vocabulary": graph.fingerprint,
+        "records": _sizes(files),
+    }
+    begun = time.monotonic()
+    cache = tempfile.mkdtemp(prefix=".cache-", dir=folder)
+    try:
+        train, valid = (
+            record_source(paths, graph.layer, os.path.join(cache, split))
+            for split, paths in files.items()
+        )
+        made = pretrain(
+            train,
+            valid,
+            graph.codes,
+            graph.stems,
+            config,
+            str(folder / LOG_FOLDER),
+            CheckpointFile(
+                str(folder / CHECKPOINT_FILE), identity, config.checkpoint_minutes
+            ),
+        )
+    finally:
+        shutil.rmtree(cache, ignore_errors=True)
+    metrics = {
+        "members": made.members,
+        "visits": made.visits,
+        "history": made.history,
+        "precision": made.precision,
+        "seconds": round(time.monotonic() - begun, 1),
+    }
+    if made.chief:
+        save_pretrained(made.model, made.targets, graph.codes, str(folder))
+        facts = {"claimpt_tf": claimpt_tf.__version__, **identity}
+        write_text(str(folder / CONFIG_FILE), json.dumps(facts, indent=1) + "\n")
+        write_text(str(metrics_file), json.dumps(metrics, indent=1) + "\n")
+        (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+    return metrics
+
+
+def _sizes(files: Mapping[str, list[str]]) -> dict[str, int]:
+    """Bytes of each split: enough to notice that the records changed."""
+    return {
+        split: sum(os.path.getsize(path) for path in paths)
+        for split, paths in files.items()
+    }

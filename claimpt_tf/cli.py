@@ -92,6 +92,16 @@ def simulate(out: str, members: int, years: int, seed: int, file_format: str) ->
 @click.option("--input", "input_path", required=True, help="Folder of the tables.")
 @click.option("--output", required=True, help="Folder to make.")
 @click.option("--key-file", help="Key that hashes member ids (default: your own).")
+@click.option(
+    "--rules",
+    "rules_file",
+    help="YAML file of visit rules that differ (docs/visits.md).",
+)
+@click.option(
+    "--shift-dates",
+    is_flag=True,
+    help="Move each member's dates by up to a year, intervals kept.",
+)
 @click.option("--shards", type=int, help="Files a split (default: by size).")
 @click.option(
     "--max-quarantined",
@@ -108,6 +118,8 @@ def ingest(
     input_path: str,
     output: str,
     key_file: str | None,
+    rules_file: str | None,
+    shift_dates: bool,
     shards: int | None,
     max_quarantined: float,
     beam_args: tuple[str, ...],
@@ -115,15 +127,19 @@ def ingest(
     """Turn claims tables into records of visit sequences.
 
     \b
-    Example:
+    Examples:
       claimpt ingest --source synpuf --input sample_1 --output records
+      claimpt ingest --source tuva --input claims --output records \\
+        --rules rules.yaml --shift-dates
     """
     from rich.console import Console
     from rich.progress import Progress
 
     from claimpt_tf.claims.preflight import check_input
     from claimpt_tf.visits.ingest import ingest as run
+    from claimpt_tf.visits.rules import load_rules
 
+    rules = load_rules(rules_file) if rules_file else None
     check_input(source, input_path)
     console = Console(stderr=True, highlight=False)
     with Progress(console=console, transient=True) as bar:
@@ -132,10 +148,12 @@ def ingest(
             source,
             input_path,
             output,
+            rules=rules,
             key_file=key_file,
             shards=shards,
             beam_args=beam_args,
             max_quarantined=max_quarantined,
+            shift_dates=shift_dates,
             progress=lambda what, done, total: bar.update(
                 tasks[what], completed=done, total=total
             ),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from claimpt_tf.tasks.spec import Task
 from claimpt_tf.training.choices import FinetuneConfig, PretrainConfig
+from claimpt_tf.visits.rules import VisitRules
 
 # Beam's default DirectRunner first tries to download Prism; this one is in the wheel.
 # Naming an image keeps TFX from packing itself up for remote workers at each start.
@@ -26,8 +25,9 @@ class RunConfig(BaseModel):
       input_base: Folder of the claims tables.
       pattern: Glob of the tables below `input_base`.
       task: The clinical question.
-      rules: Fields of VisitRules other than the defaults.
+      rules: How claim lines become visits.
       key_file: File with the key that hashes member ids.
+      shift_dates: Move each member's dates by up to a year, intervals kept.
       max_quarantined: Share of lines that may be unusable.
       min_code_count: Rarer codes are unknown to the model.
       pretrain: Choices of pre-training.
@@ -47,8 +47,9 @@ class RunConfig(BaseModel):
     input_base: str
     pattern: str = "*"
     task: Task
-    rules: dict[str, Any] = Field(default_factory=dict)
+    rules: VisitRules = VisitRules()
     key_file: str = ""
+    shift_dates: bool = False
     max_quarantined: float = Field(0.2, ge=0, le=1)
     min_code_count: int = Field(11, ge=1)
     pretrain: PretrainConfig = PretrainConfig()

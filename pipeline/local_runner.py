@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from claimpt_tf.claims.preflight import check_input
-from claimpt_tf.claims.privacy import load_key
+from claimpt_tf.claims.privacy import check_key_place, load_key
 from claimpt_tf.errors import GateError
 from claimpt_tf.visits.summary import Summary
 from pipeline.configs import RunConfig
@@ -62,6 +62,7 @@ def run_pipeline(
     """
     console = console or Console(stderr=True, highlight=False)
     folder = Path(output).resolve()
+    check_key_place(folder, config.key_file or None)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=1))
     began = time.monotonic()

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from claimpt_tf.errors import InputError
 from claimpt_tf.tasks.spec import load_task
+from claimpt_tf.visits.rules import load_rules
 from pipeline.configs import RunConfig
 
 _SHARED = (
@@ -34,6 +35,14 @@ _SHARED = (
     ),
     click.option(
         "--key-file", default="", help="Key that hashes member ids (default: your own)."
+    ),
+    click.option(
+        "--rules", "rules_file",
+        help="YAML file of visit rules that differ (docs/visits.md).",
+    ),
+    click.option(
+        "--shift-dates", is_flag=True,
+        help="Move each member's dates by up to a year, intervals kept.",
     ),
     click.option(
         "--beam-arg", "beam_args", multiple=True, metavar="ARG",
@@ -66,12 +75,14 @@ def build_config(
     beam_args: tuple[str, ...],
     config_file: str | None,
     true_risk: str = "",
+    rules_file: str | None = None,
+    shift_dates: bool = False,
 ) -> RunConfig:
     """Options to a RunConfig.
 
     Raises:
       TaskError: The task is wrong.
-      InputError: The YAML file is wrong; the message names the field.
+      InputError: A YAML file is wrong; the message names the field.
     """
     fields: dict[str, Any] = {
         "source": source,
@@ -82,8 +93,11 @@ def build_config(
         "min_auroc": min_auroc,
         "scratch": scratch,
         "key_file": str(Path(key_file).resolve()) if key_file else "",
+        "shift_dates": shift_dates,
         "true_risk": true_risk,
     }
+    if rules_file:
+        fields["rules"] = load_rules(rules_file).model_dump()
     if beam_args:
         fields["beam_args"] = beam_args
     if config_file:
@@ -97,7 +111,11 @@ def build_config(
         return RunConfig(**fields)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        parts = [
+            *first["loc"],
+            *[first["ctx"]["key"]] * (first["type"] == "unknown_field"),
+        ]
+        where = ".".join(str(part) for part in parts)
         raise InputError(
             f"{config_file or 'options'}: {where}: {first['msg']}"
         ) from None

@@ -52,6 +52,7 @@ def create_pipeline(
         rules=config.rules,
         key_file=config.key_file,
         max_quarantined=config.max_quarantined,
+        shift_dates=config.shift_dates,
         pattern=config.pattern,
     )
     records = claims.outputs["examples"]
@@ -115,7 +116,10 @@ def create_pipeline(
         scratch=optional[0].outputs["model"] if optional else None,
         cohort=cohort.outputs["cohort"],
         attrition=cohort.outputs["attrition"],
-        task=config.task,
+        # True risks stand by calendar day, which shifted records do not have.
+        task=config.task.model_copy(update={"truth": None})
+        if config.shift_dates
+        else config.task,
         source=config.source,
         true_risk=config.true_risk,
         key_file=config.key_file,

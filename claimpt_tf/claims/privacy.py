@@ -5,6 +5,8 @@ the environment variable `CLAIMPT_KEY` (the key itself, as text), the environmen
 variable `CLAIMPT_KEY_FILE` (a path), and at last `claimpt/member.key` in the user's
 configuration folder, which is made on first use, readable by its owner alone.
 The key never goes into a run folder: who holds both can test guesses of an id.
+
+The same key can move each member's dates by a number of days of the member's own.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
+from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
@@ -20,9 +23,12 @@ from claimpt_tf.errors import InputError
 
 MIN_KEY_BYTES = 16
 HASH_CHARS = 32
+MAX_SHIFT_DAYS = 365
 
 _KEY_VARIABLE = "CLAIMPT_KEY"
 _KEY_FILE_VARIABLE = "CLAIMPT_KEY_FILE"
+
+_DAY_COLUMNS = ("day", "end_day", "birth_day", "enrolled_from", "enrolled_to")
 
 
 def stored_key_path() -> Path:
@@ -55,6 +61,28 @@ def load_key(key_file: str | os.PathLike[str] | None = None) -> bytes:
     return _read_key(stored, "the stored member key")
 
 
+def check_key_place(
+    folder: str | os.PathLike[str], key_file: str | os.PathLike[str] | None = None
+) -> None:
+    """Refuses a key that lies where a run writes: it would be handed on with the run.
+
+    Args:
+      folder: The run's or the records' folder.
+      key_file: As given to `load_key`.
+
+    Raises:
+      InputError: The file that `load_key` would read lies in `folder`.
+    """
+    if key_file is None and os.environ.get(_KEY_VARIABLE):
+        return
+    path = Path(key_file or os.environ.get(_KEY_FILE_VARIABLE) or stored_key_path())
+    if path.resolve().is_relative_to(Path(folder).resolve()):
+        raise InputError(
+            f"{path}: the member key lies in the output folder {folder}. Who is handed "
+            "that folder could test guesses of member ids; keep the key elsewhere."
+        )
+
+
 def hash_members(ids: pl.Series, key: bytes) -> pl.Series:
     """HMAC-SHA-256 of each id as its first 32 hexadecimal characters.
 
@@ -71,15 +99,67 @@ def hash_members(ids: pl.Series, key: bytes) -> pl.Series:
       ['58d6824a', None, '58d6824a']
     """
     distinct = ids.unique().drop_nulls()
-    digests = [
-        hmac.digest(key, member.encode(), "sha256").hex()[:HASH_CHARS]
-        for member in distinct.to_list()
-    ]
+    digests = [_digest(member, key) for member in distinct.to_list()]
     return ids.replace_strict(
         distinct,
         pl.Series(digests, dtype=pl.String),
         default=None,
         return_dtype=pl.String,
+    )
+
+
+@lru_cache(maxsize=1 << 17)  # a member comes again in the next batch of rows
+def _digest(member: str, key: bytes) -> str:
+    return hmac.digest(key, member.encode(), "sha256").hex()[:HASH_CHARS]
+
+
+def day_shifts(members: pl.Series, key: bytes) -> pl.Series:
+    """By how many days each member's dates are moved: -365 to -1.
+
+    Always to the past, so that no date comes to lie in the future. It follows from the
+    key and the member alone: every run, table and month of claims moves alike.
+
+    Args:
+      members: String, keyed hashes as `hash_members` gives them, none null.
+      key: From `load_key`.
+
+    Returns:
+      Int32, same length as `members`.
+
+    Example:
+      >>> ids = pl.Series(["58d6824a", "c0ffee00", "58d6824a"])
+      >>> day_shifts(ids, b"an example key, no more").to_list()
+      [-115, -233, -115]
+    """
+    distinct = members.unique()
+    shifts = [
+        -1 - int.from_bytes(digest[:8], "big") % MAX_SHIFT_DAYS
+        for digest in (
+            hmac.digest(key, f"date shift of {member}".encode(), "sha256")
+            for member in distinct.to_list()
+        )
+    ]
+    return members.replace_strict(
+        distinct, pl.Series(shifts, dtype=pl.Int32), return_dtype=pl.Int32
+    )
+
+
+def shift_dates(frame: pl.DataFrame, key: bytes) -> pl.DataFrame:
+    """Moves every day of a frame of events or members by its member's own shift.
+
+    Intervals within a member stay: ages, lengths of stay, days between visits and
+    between visits and enrolment.
+
+    Args:
+      frame: EVENT_SCHEMA or MEMBER_SCHEMA.
+      key: From `load_key`.
+
+    Returns:
+      The frame with its day columns (Int32) shifted; nulls stay null.
+    """
+    shift = day_shifts(frame["member"], key)
+    return frame.with_columns(
+        frame[name] + shift for name in _DAY_COLUMNS if name in frame.columns
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+import functools
+
+import polars as pl
 
 from claimpt_tf.codes.code_tables import known_codes
-from claimpt_tf.codes.systems import split_code
+from claimpt_tf.codes.systems import SYSTEMS, split_code
 
 
 def is_known(code: str) -> bool | None:
@@ -25,22 +26,46 @@ def is_known(code: str) -> bool | None:
     return None if known is None else bare in known
 
 
-def count_unknown(codes: Iterable[str]) -> dict[str, int]:
-    """Number of codes by system that its table does not know.
+def count_unknown(codes: pl.Series) -> dict[str, int]:
+    """Number of codes, by system, that cannot be codes of it or are not in its table.
+
+    ICD codes are looked up in the published tables; those of other systems, whose
+    tables may not be shipped or change weekly, are told by their shape alone.
 
     Args:
-      codes: `SYSTEM:CODE`; a code given twice counts twice.
+      codes: String, `SYSTEM:CODE`; a code given twice counts twice.
 
     Returns:
-      Systems with a table only, 0 where all codes are known.
+      Systems with unknown codes only; a system that is not in `SYSTEMS` is left out.
 
     Example:
-      >>> count_unknown(["ICD10CM:J45901", "ICD10CM:NONSENSE", "HCPCS:99213"])
-      {'ICD10CM': 1}
+      >>> codes = ["ICD10CM:J45901", "ICD10CM:NONSENSE", "HCPCS:99213", "NDC:1", "X:1"]
+      >>> count_unknown(pl.Series(codes))
+      {'ICD10CM': 1, 'NDC': 1}
     """
-    unknown: Counter[str] = Counter()
-    for code in codes:
-        known = is_known(code)
-        if known is not None:
-            unknown[split_code(code)[0]] += not known
-    return dict(unknown)
+    distinct = (
+        codes.alias("whole")
+        .value_counts(name="count")
+        .with_columns(
+            system=pl.col("whole").str.extract("^([^:]*):"),
+            code=pl.col("whole").str.replace("^[^:]*:", ""),
+        )
+    )
+    unknown: dict[str, int] = {}
+    for (system,), group in distinct.group_by("system"):
+        if system not in SYSTEMS:
+            continue
+        table = _table(str(system))
+        if table is None:
+            odd = group.filter(~pl.col("code").str.contains(SYSTEMS[str(system)].shape))
+        else:
+            odd = group.join(table, on="code", how="anti")
+        if not odd.is_empty():
+            unknown[str(system)] = int(odd["count"].sum())
+    return dict(sorted(unknown.items()))
+
+
+@functools.cache
+def _table(system: str) -> pl.DataFrame | None:
+    known = known_codes(system)
+    return None if known is None else pl.DataFrame({"code": sorted(known)})

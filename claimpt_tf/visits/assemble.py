@@ -12,9 +12,10 @@ import polars as pl
 
 from claimpt_tf.claims.events import QUARANTINE_SCHEMA, SETTINGS
 from claimpt_tf.claims.line_checks import UNKNOWN_INSTITUTION
+from claimpt_tf.codes.validate import count_unknown
 from claimpt_tf.visits import lines as claim_lines
 from claimpt_tf.visits.grouping import OTHER, group_lines
-from claimpt_tf.visits.members import enrolment_fates, member_table
+from claimpt_tf.visits.members import UNKNOWN_SEX, enrolment_fates, member_table
 from claimpt_tf.visits.rules import VisitRules
 from claimpt_tf.visits.timelines import timelines, visit_codes
 
@@ -32,7 +33,8 @@ class Assembled:
       counts: Whole numbers by name, as `claimpt_tf.visits.summary` adds them up:
         `rows/TABLE/FATE` with FATE kept, duplicate, reversed, denied or
         `quarantined/REASON`; `members`, `members/without_visits`,
-        `members/birth_date_conflict`; `events`; `visits/TYPE`; `codes/SYSTEM`;
+        `members/birth_date_conflict`, `members/sex_unknown`; `events`; `visits/TYPE`;
+        `codes/SYSTEM`, `unknown_codes/SYSTEM`;
         `first_day` and `last_day` of any visit, absent without visits.
     """
 
@@ -162,11 +164,14 @@ def _content_counts(
         "members": done.height,
         "members/without_visits": int((done["visit_days"].list.len() == 0).sum()),
         "members/birth_date_conflict": int(people["conflict"].sum()),
+        "members/sex_unknown": int((done["sex"] == UNKNOWN_SEX).sum()),
     }
     for setting, count in visits.group_by("setting").len().sort("setting").rows():
         counts[f"visits/{SETTINGS[setting]}"] = count
     for system, count in codes.group_by("system").len().sort("system").rows():
         counts[f"codes/{system}"] = count
+    for system, count in count_unknown(codes["code"]).items():
+        counts[f"unknown_codes/{system}"] = count
     if not visits.is_empty():
         first, last = visits.select(
             first=pl.col("day").min(), last=pl.col("end_day").max()

@@ -26,7 +26,7 @@ from claimpt_tf.claims.events import (
     MEMBER_SCHEMA,
     QUARANTINE_SCHEMA,
 )
-from claimpt_tf.claims.privacy import load_key
+from claimpt_tf.claims.privacy import load_key, shift_dates
 from claimpt_tf.claims.reader import Chunk, Reader, Unit
 from claimpt_tf.claims.readers.registry import reader_for
 from claimpt_tf.visits import pieces
@@ -34,7 +34,7 @@ from claimpt_tf.visits.assemble import assemble
 from claimpt_tf.visits.records import encode, write_framed
 from claimpt_tf.visits.rules import VisitRules
 from claimpt_tf.visits.splits import SHARES, SPLITS, check_shares, split_of
-from claimpt_tf.visits.summary import merge_counts
+from claimpt_tf.visits.summary import DATES_SHIFTED, merge_counts
 
 BATCH_ROWS = 50_000  # rows a reader turns into events at once
 PIECE_EVENTS = 1_000_000  # events held before they are cut into buckets
@@ -77,6 +77,7 @@ class ClaimsToBlocks(beam.PTransform):
         worker reads it, the key itself is never part of the pipeline.
       buckets: How many pieces the members are cut into; each must fit in memory.
       shares: Percentages for train, eval and test.
+      shift_dates: Whether each member's dates are moved, as `privacy.shift_dates` does.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class ClaimsToBlocks(beam.PTransform):
         key_file: str | None = None,
         buckets: int = 1,
         shares: Sequence[int] = SHARES,
+        shift_dates: bool = False,
     ) -> None:
         """See the class."""
         super().__init__()
@@ -97,6 +99,7 @@ class ClaimsToBlocks(beam.PTransform):
         self._key_file = key_file
         self._buckets = buckets
         self._shares = tuple(shares)
+        self._shift = shift_dates
 
     def expand(self, pipeline: beam.Pipeline) -> dict[str, PCollection]:
         """See the class."""
@@ -107,7 +110,7 @@ class ClaimsToBlocks(beam.PTransform):
             | "Spread" >> beam.Reshuffle()
             | "Read"
             >> beam.ParDo(
-                _ReadAndCut(self._source, self._key_file, self._buckets)
+                _ReadAndCut(self._source, self._key_file, self._buckets, self._shift)
             ).with_outputs(_QUARANTINE, _COUNTS, main="pieces")
         )
         # Every bucket gets a piece, so every shard is written even if it is empty.
@@ -213,10 +216,17 @@ class WriteCounts(beam.PTransform):
 class _ReadAndCut(beam.DoFn):
     """Units -> (bucket, piece); quarantined rows and counts on the side."""
 
-    def __init__(self, source: str | Reader, key_file: str | None, buckets: int):
+    def __init__(
+        self,
+        source: str | Reader,
+        key_file: str | None,
+        buckets: int,
+        shift: bool = False,
+    ):
         self._source = source
         self._key_file = key_file
         self._buckets = buckets
+        self._shift = shift
 
     def setup(self) -> None:
         self._reader = _reader(self._source)
@@ -235,11 +245,16 @@ class _ReadAndCut(beam.DoFn):
                 yield TaggedOutput(_QUARANTINE, pieces.to_bytes(chunk.quarantined))
             for kind, frame in (("events", chunk.events), ("members", chunk.members)):
                 if frame is not None:
-                    held[kind].append(frame)
+                    held[kind].append(self._moved(frame))
             if sum(map(len, held["events"])) >= PIECE_EVENTS:
                 yield from self._cut(unit.table, held)
         yield from self._cut(unit.table, held)
+        if self._shift:
+            yield TaggedOutput(_COUNTS, {DATES_SHIFTED: 1})
         _tell("lines", lines)
+
+    def _moved(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return shift_dates(frame, self._key) if self._shift else frame
 
     def _cut(
         self, table: str, held: dict[str, list[pl.DataFrame]]

@@ -22,7 +22,7 @@ import apache_beam as beam
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from claimpt_tf.claims.privacy import load_key
+from claimpt_tf.claims.privacy import check_key_place, load_key
 from claimpt_tf.claims.reader import Reader, Unit
 from claimpt_tf.claims.readers.registry import reader_for
 from claimpt_tf.errors import ClaimPTError, InputError
@@ -74,6 +74,7 @@ def ingest(
     shares: Sequence[int] = SHARES,
     max_quarantined: float = MAX_QUARANTINED,
     progress: Progress | None = None,
+    shift_dates: bool = False,
 ) -> Summary:
     """Reads claims tables and writes patient records.
 
@@ -90,18 +91,21 @@ def ingest(
       max_quarantined: Largest share of a table's rows that may be at fault.
       progress: Called with "lines" or "buckets", how much of it is done, and of how
         many (an estimate for lines), as work in this process proceeds.
+      shift_dates: Whether each member's dates are moved; see `privacy.shift_dates`.
 
     Returns:
       What was read and written, as `summary.json` has it.
 
     Raises:
-      InputError: The input cannot be read, the output exists, or too many rows are
-        at fault; then `output` holds only `quarantine/` and `summary.json`.
+      InputError: The input cannot be read, the output exists, the key lies in it, or
+        too many rows are at fault; then `output` holds only `quarantine/` and
+        `summary.json`.
       ArtifactError: Rows read and rows accounted for differ.
     """
     begun = time.monotonic()
     reader = reader_for(source) if isinstance(source, str) else source
     target = _vacant(output)
+    check_key_place(target, key_file)
     reader.check(input_path)
     load_key(key_file)
     units = reader.units(input_path)
@@ -111,7 +115,9 @@ def ingest(
     try:
         with _listening(progress, lines, buckets):
             _run(
-                ClaimsToBlocks(source, input_path, rules, key_file, buckets, shares),
+                ClaimsToBlocks(
+                    source, input_path, rules, key_file, buckets, shares, shift_dates
+                ),
                 str(draft),
                 buckets,
                 beam_args,

@@ -9,6 +9,7 @@ from claimpt_tf.claims.line_checks import UNKNOWN_INSTITUTION
 NO_ENROLMENT = "member_without_enrolment"
 NO_BIRTH_DATE = "birth_date_missing"
 SPAN_REVERSED = "enrolment_ends_before_start"
+UNKNOWN_SEX = "U"
 
 _SEXES = ("F", "M")
 
@@ -70,7 +71,7 @@ def member_table(
         .join(known, on="member", how="left", maintain_order="left")
         .join(spans, on="member", how="left", maintain_order="left")
         .with_columns(
-            pl.col("sex").fill_null("U"),
+            pl.col("sex").fill_null(UNKNOWN_SEX),
             pl.col("conflict").fill_null(False),
             pl.col("enrolled_from", "enrolled_to").fill_null([]),
         )

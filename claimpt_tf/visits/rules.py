@@ -5,12 +5,17 @@ docs/visits.md shows each rule with a tiny example; the same examples are the te
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, ValidationError
+
+from claimpt_tf.errors import InputError
+from claimpt_tf.yaml_lines import Block, describe_faults, load_yaml
 
 
-class VisitRules(BaseModel):
+class VisitRules(Block):
     """How claim lines are merged into visits; frozen and JSON-serialisable.
 
     Attributes:
@@ -33,11 +38,45 @@ class VisitRules(BaseModel):
       '{"inpatient_gap_days":0}'
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     denied: Literal["drop", "keep"] = "drop"
-    inpatient_gap_days: int = Field(default=1, ge=0)
-    ed_before_admission_days: int = Field(default=1, ge=0)
+    inpatient_gap_days: int = Field(default=1, ge=0, le=366, strict=True)
+    ed_before_admission_days: int = Field(default=1, ge=0, le=366, strict=True)
     outpatient: Literal["day", "claim"] = "day"
     link_pharmacy: bool = False
-    enrolment_tolerance_days: int = Field(default=1, ge=0)
+    enrolment_tolerance_days: int = Field(default=1, ge=0, le=366, strict=True)
+
+
+def load_rules(path: str | os.PathLike[str]) -> VisitRules:
+    """Rules from a YAML file that names the fields to change.
+
+    Args:
+      path: A file such as `inpatient_gap_days: 0`; a file without any field gives
+        the defaults.
+
+    Raises:
+      InputError: The file cannot be read, or is wrong: the message lists each fault
+        with file, line, field and what is allowed.
+
+    Example:
+      >>> import tempfile
+      >>> with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+      ...     _ = file.write("outpatient: claim\\n")
+      ...     file.flush()
+      ...     load_rules(file.name).outpatient
+      'claim'
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8 text; save the file as UTF-8") from None
+    except OSError as error:
+        raise InputError(
+            f"{path}: the visit rules cannot be read ({error.strerror})"
+        ) from None
+    if not any(line.partition("#")[0].strip() for line in text.splitlines()):
+        return VisitRules()
+    root, given = load_yaml(text, str(path), InputError)
+    try:
+        return VisitRules.model_validate(given)
+    except ValidationError as error:
+        raise InputError(describe_faults(error, root, str(path))) from None

@@ -13,6 +13,7 @@ from claimpt_tf.claims.quarantine import REASONS
 from claimpt_tf.errors import ArtifactError, InputError
 
 MAX_QUARANTINED = 0.2
+DATES_SHIFTED = "dates_shifted"  # a count above 0: every day was moved by member
 
 Counts = dict[str, int]
 
@@ -78,6 +79,11 @@ class Summary:
       first_day: First day of any visit, ISO 8601, or None.
       last_day: Last day of any visit, ISO 8601, or None.
       seconds: Wall time.
+      sex_unknown: Members whose sex no table gives; their records have "U".
+      codes_unknown: Codes in visits that the published table of their system lacks, or
+        that have not the shape of its codes, by system; they are kept.
+      dates_shifted: Whether each member's days were moved by a number of their own;
+        `first_day` and `last_day` are then shifted days.
     """
 
     tables: dict[str, TableRows]
@@ -90,6 +96,9 @@ class Summary:
     first_day: str | None
     last_day: str | None
     seconds: float = 0.0
+    sex_unknown: int = 0
+    codes_unknown: dict[str, int] = field(default_factory=dict)
+    dates_shifted: bool = False
 
     @property
     def lines(self) -> int:
@@ -137,14 +146,21 @@ class Summary:
             table.add_section()
         table.add_row("[bold]members[/]", f"{self.members:,}")
         table.add_row("  without visits", f"{self.members_without_visits:,}")
+        if self.sex_unknown:
+            table.add_row("  sex unknown", f"{self.sex_unknown:,}")
         table.add_row("[bold]visits[/]", f"{sum(self.visits.values()):,}")
         for setting, count in self.visits.items():
             table.add_row(f"  {setting}", f"{count:,}")
         table.add_row("[bold]codes in visits[/]", f"{sum(self.codes.values()):,}")
         for system, count in self.codes.items():
             table.add_row(f"  {system}", f"{count:,}")
+            if unknown := self.codes_unknown.get(system):
+                table.add_row("    in no table, kept", f"{unknown:,}")
         if self.first_day:
-            table.caption = f"{self.first_day} to {self.last_day}, {self.seconds:.1f} s"
+            shifted = " (shifted)" if self.dates_shifted else ""
+            table.caption = (
+                f"{self.first_day} to {self.last_day}{shifted}, {self.seconds:.1f} s"
+            )
         return table
 
     @classmethod
@@ -215,6 +231,9 @@ def summarise(counts: Mapping[str, int], seconds: float = 0.0) -> Summary:
         first_day=_iso(counts.get("first_day")),
         last_day=_iso(counts.get("last_day")),
         seconds=round(seconds, 3),
+        sex_unknown=counts.get("members/sex_unknown", 0),
+        codes_unknown=_under("unknown_codes/", counts),
+        dates_shifted=counts.get(DATES_SHIFTED, 0) > 0,
     )
     for name, rows in summary.tables.items():
         if rows.read != rows.accounted:

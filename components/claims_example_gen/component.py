@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from google.protobuf import struct_pb2
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import example_gen_pb2
 
+from claimpt_tf.visits.rules import VisitRules
 from claimpt_tf.visits.splits import SPLITS
 from components.claims_example_gen.executor import Executor
 
@@ -23,9 +22,10 @@ class ClaimsExampleGen(FileBasedExampleGen):
     Args:
       input_base: Folder of the claims tables.
       source: Input standard, a name of `claimpt_tf.claims.readers.registry`.
-      rules: Fields of `claimpt_tf.visits.rules.VisitRules` other than the defaults.
+      rules: How lines become visits; the defaults when None.
       key_file: File with the key that hashes member ids; only its path is recorded.
       max_quarantined: Share of lines that may be unusable.
+      shift_dates: Whether each member's dates are moved by days of their own.
       pattern: Glob of the input files below `input_base`, for the fingerprint.
     """
 
@@ -33,18 +33,20 @@ class ClaimsExampleGen(FileBasedExampleGen):
         self,
         input_base: str,
         source: str,
-        rules: dict[str, Any] | None = None,
+        rules: VisitRules | None = None,
         key_file: str | None = None,
         max_quarantined: float = 0.2,
+        shift_dates: bool = False,
         pattern: str = "*",
     ) -> None:
         choices = struct_pb2.Struct()
         choices.update(
             {
                 "source": source,
-                "rules": rules or {},
+                "rules": (rules or VisitRules()).model_dump_json(),
                 "key_file": key_file or "",
                 "max_quarantined": max_quarantined,
+                "shift_dates": shift_dates,
             }
         )
         config = example_gen_pb2.CustomConfig()

@@ -56,9 +56,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             made = pipeline | "Claims" >> ClaimsToBlocks(
                 choices["source"],
                 base,
-                VisitRules(**choices["rules"]),
+                VisitRules.model_validate_json(choices["rules"]),
                 choices["key_file"] or None,
                 buckets,
+                shift_dates=choices["shift_dates"],
             )
             _ = made["blocks"] | "Records" >> WriteShards(examples.uri, buckets)
             _ = made["quarantine"] | "Quarantine" >> WriteQuarantine(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from claimpt_tf.codes.code_tables import ccsr_of_icd10cm, known_codes
+import polars as pl
+import pytest
+
+from claimpt_tf.codes.code_tables import ccsr_of_icd10cm, known_codes, titles
+from claimpt_tf.codes.systems import SYSTEMS
 from claimpt_tf.codes.validate import count_unknown, is_known
 
 
@@ -26,5 +30,33 @@ def test_older_editions_are_known() -> None:
 
 def test_counts_by_system() -> None:
     codes = ["ICD10CM:NOPE", "ICD10CM:NOPE", "ICD10CM:J45", "ICD9CM:4019", "NDC:1"]
-    assert count_unknown(codes) == {"ICD10CM": 2, "ICD9CM": 0}
-    assert count_unknown([]) == {}
+    assert count_unknown(pl.Series(codes)) == {"ICD10CM": 2, "NDC": 1}
+    assert count_unknown(pl.Series([], dtype=pl.String)) == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "known"),
+    [
+        ("HCPCS:99213", True),
+        ("HCPCS:J7613", True),
+        ("HCPCS:0001A", True),
+        ("HCPCS:9921", False),
+        ("NDC:00173068220", True),
+        ("NDC:173068220", False),
+        ("MSDRG:203", True),
+        ("MSDRG:1203", False),
+        ("SNOMED:195967001", True),
+        ("SNOMED:ASTHMA", False),
+        ("CVX:08", True),
+        ("LOCAL:WHATEVER", True),
+        ("NO SYSTEM", True),
+    ],
+)
+def test_without_a_table_the_shape_tells(code: str, known: bool) -> None:
+    assert (not count_unknown(pl.Series([code]))) is known
+
+
+@pytest.mark.parametrize("name", ["ICD9CM", "ICD9PCS", "ICD10CM", "ICD10PCS"])
+def test_published_codes_have_the_shape_of_their_system(name: str) -> None:
+    full = pl.Series(list(titles(name)))
+    assert full.filter(~full.str.contains(SYSTEMS[name].shape)).to_list() == []

@@ -198,7 +198,10 @@ def _explain(detail: ErrorDetails) -> str:
     if kind == "missing":
         return "missing, and required"
     if kind == "union_tag_not_found":
-        return "missing, and required; one of calendar, fixed, each_visit, birthday"
+        return (
+            "missing, and required; one of calendar, fixed, each_visit, "
+            "first_diagnosis, birthday"
+        )
     if kind == "union_tag_invalid":
         return _one_of(str(context["tag"]), str(context["expected_tags"]))
     if kind == "literal_error":

@@ -37,7 +37,7 @@ REASONS: Mapping[str, Reason] = {
     "date_in_future": Reason("a date after today"),
     "end_before_start": Reason("ends before it starts"),
     "months_unparsable": Reason("covered months are not a number from 0 to 12"),
-    "not_covered": Reason("covered for no month of the year", fault=False),
+    "not_covered": Reason("not insured in that time", fault=False),
     "amount_unparsable": Reason("an amount that is no number, read as 0", False),
     "amount_negative": Reason("paid less than nothing, read as 0", False, False),
     "birth_unparsable": Reason("a birth date in no known spelling, left out", False),
@@ -48,8 +48,17 @@ REASONS: Mapping[str, Reason] = {
     "before_birth": Reason("a service before the member's birth"),
     "member_without_enrolment": Reason("the member has no enrolment"),
     "birth_date_missing": Reason("the member has no birth date"),
+    "person_missing": Reason("enrolment of who is in no table of persons", fault=False),
     "enrolment_ends_before_start": Reason("enrolment ends before it starts"),
     "reversal_without_original": Reason("takes back a payment that is not there"),
+    # Found in a table of labels:
+    "label_missing": Reason("no label"),
+    "label_unparsable": Reason("a label of another kind than the others"),
+    "days_unparsable": Reason("days to the event that are no number of 0 or more"),
+    "split_missing": Reason("no split, though other rows have one"),
+    "label_repeated": Reason("the same member, date and label again", fault=False),
+    "labels_disagree": Reason("rows of one member and date have different labels"),
+    "member_unknown": Reason("the member is not in the records", fault=False),
 }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from claimpt_tf.tasks.spec import Outcome, Task
+from claimpt_tf.tasks.outcome_spec import Outcome
+from claimpt_tf.tasks.spec import Task
 
 _VISITS = {
     "IP": "inpatient",
@@ -27,9 +28,14 @@ def question_of(task: Task) -> dict[str, str]:
     '1 to 30 days after the index date'
     """
     days = f"{task.gap_days + 1} to {task.horizon_days} days"
-    answers = {
-        "Outcome": _outcome(task.outcome),
-        "Window": f"{days} after the index date",
+    answers = (
+        {"Outcome": "as a table of labels says"}
+        if task.outcome is None
+        else {
+            "Outcome": _outcome(task.outcome),
+            "Window": f"{days} after the index date",
+        }
+    ) | {
         "Population": _population(task),
         "Index date": _index(task),
         "Known by then": "visits that had ended on or before the index date, and "
@@ -57,9 +63,12 @@ def title_of(task: Task) -> str:
 def _outcome(outcome: Outcome) -> str:
     kinds = [_VISITS[kind] for kind in outcome.visit_types or ()]
     what = f"{' or '.join(kinds)} visit".strip() if kinds else "any visit"
-    if outcome.codes:
-        shown = ", ".join(outcome.codes[:4])
-        rest = len(outcome.codes) - 4
+    if outcome.kind == "next_visit":
+        what = f"categories of the codes of the next {what.removeprefix('any ')}"
+    wanted = (*(outcome.codes or ()), *(outcome.categories or ()))
+    if wanted:
+        shown = ", ".join(wanted[:4])
+        rest = len(wanted) - 4
         what += f" with a code of {shown}" + (f" and {rest} more" if rest > 0 else "")
     if outcome.min_count > 1:
         what += f", on {outcome.min_count} different days"

@@ -9,11 +9,16 @@ from typing import Any
 
 from rich.table import Table
 
+from claimpt_tf.claims.quarantine import REASONS
 from claimpt_tf.errors import TaskError
+from claimpt_tf.tasks.label_spec import LabelKind
 
 SMALLEST_CELL = 11  # smaller counts are not exported
 FEWEST_POSITIVES = 10
+FEWEST_IN_TABLE = 2  # of each class, where a person made the labels one by one
 FEW_POSITIVES = 50
+SHOWN_CLASSES = 10
+_COUNTED_KINDS = ("binary", "time_to_event")  # label 1 means that it happened
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,19 @@ class Attrition:
             read and has no rows.
         splits: counts of the labelled examples by split.
         ages: completed years on the index date -> rows, of those with a birth date.
+        kind: what the labels are; `positives` are counted for binary and
+            time-to-event labels only.
+        classes: rows by class or category, of multi-class and multi-label labels.
+        unusable: rows of the table of labels by reason, where there is a table.
     """
 
     task: str
     steps: tuple[Step, ...] = ()
     splits: Mapping[str, SplitCounts] = field(default_factory=dict)
     ages: Mapping[int, int] = field(default_factory=dict)
+    kind: LabelKind = "binary"
+    classes: Mapping[str, int] = field(default_factory=dict)
+    unusable: Mapping[str, int] | None = None
 
     @property
     def total(self) -> SplitCounts:
@@ -66,9 +78,11 @@ class Attrition:
 
     @property
     def prevalence(self) -> float | None:
-        """Share of rows with the outcome; None without rows."""
+        """Share of rows with the outcome; None without rows or such an outcome."""
         total = self.total
-        return total.positives / total.rows if total.rows else None
+        if not total.rows or self.kind not in _COUNTED_KINDS:
+            return None
+        return total.positives / total.rows
 
     def age_summary(self) -> dict[str, float] | None:
         """Mean and quartiles of age at the index date, in completed years.
@@ -97,6 +111,9 @@ class Attrition:
             "steps": [asdict(step) for step in self.steps],
             "splits": {name: asdict(counts) for name, counts in self.splits.items()},
             "ages": {str(age): rows for age, rows in self.ages.items()},
+            "kind": self.kind,
+            "classes": dict(self.classes),
+            "unusable": None if self.unusable is None else dict(self.unusable),
         }
 
     @classmethod
@@ -107,6 +124,9 @@ class Attrition:
             steps=tuple(Step(**step) for step in given["steps"]),
             splits={name: SplitCounts(**it) for name, it in given["splits"].items()},
             ages={int(age): rows for age, rows in given["ages"].items()},
+            kind=given["kind"],
+            classes=given["classes"],
+            unusable=given["unusable"],
         )
 
     def export(self) -> dict[str, Any]:
@@ -116,10 +136,12 @@ class Attrition:
         "hidden"; so are positives that nearly all rows, but not all, share.
         """
         total = self.total
+        counted = self.kind in _COUNTED_KINDS
         few_positives = _is_small(total.positives, total.rows)
         small_cohort = total.rows < SMALLEST_CELL
         return {
             "task": self.task,
+            "kind": self.kind,
             "steps": [
                 {
                     "name": step.name,
@@ -131,24 +153,39 @@ class Attrition:
             "total": {
                 "members": _cell(total.members),
                 "rows": _cell(total.rows),
-                "positives": _cell(total.positives, total.rows),
+                "positives": _cell(total.positives, total.rows) if counted else None,
             },
             "prevalence": None
             if few_positives or self.prevalence is None
             else round(self.prevalence, 6),
             "ages": None if small_cohort else self.age_summary(),
             "splits": self._export_splits(),
+            "classes": self._export_classes(),
+            "unusable": None
+            if self.unusable is None
+            else {reason: _cell(rows) for reason, rows in self.unusable.items()},
             "smallest_cell": SMALLEST_CELL,
         }
 
-    def _export_splits(self) -> dict[str, dict[str, int | str]]:
+    def _export_classes(self) -> dict[str, int | str]:
+        """Rows by class, most first."""
+        names = sorted(self.classes, key=lambda name: (-self.classes[name], name))
+        counts = [self.classes[name] for name in names]
+        if self.kind == "multi_label":  # a row has many: they add up to nothing known
+            rows = self.total.rows
+            return {n: _cell(c, rows) for n, c in zip(names, counts, strict=True)}
+        return dict(zip(names, _cells(counts), strict=True))
+
+    def _export_splits(self) -> dict[str, dict[str, int | str | None]]:
         names = sorted(self.splits, key=_split_order)
         counts = [self.splits[name] for name in names]
         rows = [one.rows for one in counts]
-        columns = {
+        columns: dict[str, Sequence[int | str | None]] = {
             "members": _cells([one.members for one in counts]),
             "rows": _cells(rows),
-            "positives": _cells([one.positives for one in counts], rows),
+            "positives": _cells([one.positives for one in counts], rows)
+            if self.kind in _COUNTED_KINDS
+            else [None] * len(rows),
         }
         return {
             name: {column: cells[place] for column, cells in columns.items()}
@@ -167,8 +204,20 @@ class Attrition:
             table.add_row(step["name"], _shown(step["members"]), rows)
         table.add_section()
         for name, split in published["splits"].items():
-            with_outcome = f"{name}: {_shown(split['positives'])} with the outcome"
-            table.add_row(with_outcome, _shown(split["members"]), _shown(split["rows"]))
+            if (positives := split["positives"]) is not None:
+                name = f"{name}: {_shown(positives)} with the outcome"
+            table.add_row(name, _shown(split["members"]), _shown(split["rows"]))
+        if classes := published["classes"]:
+            table.add_section()
+            for name in list(classes)[:SHOWN_CLASSES]:
+                table.add_row(f"label {name}", "", _shown(classes[name]))
+            if (rest := len(classes) - SHOWN_CLASSES) > 0:
+                table.add_row(f"and {rest:,} more labels", "", "")
+        if unusable := published["unusable"]:
+            table.add_section()
+            for reason, rows in unusable.items():
+                text = REASONS[reason].text if reason in REASONS else reason
+                table.add_row(f"label row left out: {text}", "", _shown(rows))
         table.caption = self._caption(published)
         table.caption_justify = "left"
         return table
@@ -214,7 +263,11 @@ def _add(left: Attrition, right: Attrition) -> Attrition:
         splits[name] = splits.get(name, SplitCounts()) + counts
     for age, rows in right.ages.items():
         ages[age] = ages.get(age, 0) + rows
-    return Attrition(left.task, tuple(steps), splits, ages)
+    classes = dict(left.classes)
+    for name, rows in right.classes.items():
+        classes[name] = classes.get(name, 0) + rows
+    kind = left.kind
+    return Attrition(left.task, tuple(steps), splits, ages, kind, classes)
 
 
 def check_enough(attrition: Attrition, training_split: str = "train") -> list[str]:
@@ -230,26 +283,36 @@ def check_enough(attrition: Attrition, training_split: str = "train") -> list[st
 
     Raises:
         TaskError: nobody is left (naming the step at which the last were lost), every
-            training row has the outcome, or fewer than 10 have it.
+            training row has the outcome, or fewer than 10 have it (2 where the labels
+            come from a table); of other kinds of label: there is one class only, or
+            fewer than 10 rows.
     """
     _check_anybody(attrition)
     training = attrition.splits.get(training_split)
     where = f"the {training_split} split"
     if training is None:
         training, where = attrition.total, "the data"
-    task = attrition.task
+    if attrition.kind not in _COUNTED_KINDS:
+        _check_variety(attrition, training, where)
+        return []
+    task, from_table = attrition.task, attrition.unusable is not None
     if training.rows and training.positives == training.rows:
         raise TaskError(
             f"task {task}: every row in {where} has the outcome, so there is nothing "
-            "to tell apart. Widen the population, or narrow the outcome or its window."
+            "to tell apart. "
+            + (
+                "Label rows without it too."
+                if from_table
+                else "Widen the population, or narrow the outcome or its window."
+            )
         )
-    if training.positives < FEWEST_POSITIVES:
+    fewest = FEWEST_IN_TABLE if from_table else FEWEST_POSITIVES
+    if training.positives < fewest:
+        remedy = "label more rows" if from_table else _REMEDY
         raise TaskError(
-            f"task {task}: fewer than {FEWEST_POSITIVES} rows in {where} have the "
+            f"task {task}: fewer than {fewest} rows in {where} have the "
             f"outcome (of {_shown(_cell(training.rows))}); at least "
-            f"{FEWEST_POSITIVES} are needed, {FEW_POSITIVES} are better. Widen the "
-            "outcome, its window or the population, take more index dates a member, "
-            "or bring more data."
+            f"{fewest} are needed, {FEW_POSITIVES} are better: {remedy}."
         )
     warnings = []
     if training.positives < FEW_POSITIVES:
@@ -258,6 +321,28 @@ def check_enough(attrition: Attrition, training_split: str = "train") -> list[st
             f"have the outcome; under {FEW_POSITIVES}, figures vary widely."
         )
     return warnings
+
+
+_REMEDY = (
+    "widen the outcome, its window or the population, take more index dates a member, "
+    "or bring more data"
+)
+
+
+def _check_variety(attrition: Attrition, training: SplitCounts, where: str) -> None:
+    """Labels without an outcome that happens or not: classes, categories, numbers."""
+    task = attrition.task
+    if training.rows < FEWEST_POSITIVES:
+        raise TaskError(
+            f"task {task}: fewer than {FEWEST_POSITIVES} rows in {where} have a label; "
+            f"at least {FEWEST_POSITIVES} are needed."
+        )
+    common = [n for n, rows in attrition.classes.items() if rows >= FEWEST_IN_TABLE]
+    if attrition.kind == "multi_class" and len(common) < 2:
+        raise TaskError(
+            f"task {task}: fewer than two classes have {FEWEST_IN_TABLE} rows or "
+            "more, so there is nothing to tell apart. Label rows of other classes too."
+        )
 
 
 def _check_anybody(attrition: Attrition) -> None:

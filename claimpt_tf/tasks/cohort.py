@@ -11,29 +11,43 @@ beyond it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from claimpt_tf.tasks.attrition import Attrition, SplitCounts, Step
-from claimpt_tf.tasks.index_dates import age, chosen_days, index_days
-from claimpt_tf.tasks.member_tables import DataEnd, MemberTables
-from claimpt_tf.tasks.spec import (
-    Criterion,
-    Task,
+from claimpt_tf.tasks.criteria import Criterion
+from claimpt_tf.tasks.index_dates import age, chosen_days, index_days, within_limits
+from claimpt_tf.tasks.labels import (
+    event_labels,
+    in_gap,
+    next_visit_labels,
+    occurrences,
+    with_label_columns,
 )
+from claimpt_tf.tasks.member_tables import DataEnd, MemberTables
+from claimpt_tf.tasks.outcome_spec import Definition
+from claimpt_tf.tasks.spec import Task
 from claimpt_tf.visits.records import LABELLED_SCHEMA
+
+_COUNTED_KINDS = ("binary", "time_to_event")
 
 
 @dataclass(frozen=True)
 class Labelled:
     """Examples of a task (LABELLED_SCHEMA, by record and index day) and who was lost.
 
-    `attrition` holds true counts, under the one split that `label` was given.
+    Attributes:
+        examples: the labelled examples.
+        splits: the split of each example.
+        attrition: true counts, by those splits.
+        table_rows: rows of the table of labels whose member is among these.
     """
 
     examples: pl.DataFrame
+    splits: pl.Series
     attrition: Attrition
+    table_rows: list[int] = field(default_factory=list)
 
 
 def label(
@@ -42,16 +56,18 @@ def label(
     *,
     split: str = "all",
     data_end: int | None = None,
+    table: pl.DataFrame | None = None,
 ) -> Labelled:
     """Labelled examples of a task from whole timelines.
 
     Args:
-        task: the task.
+        task: the task; one with a table of labels has its kind told.
         timelines: TIMELINE_SCHEMA, one row a member, visits in order.
-        split: the split that these members are in, for the counts.
+        split: the split that these members are in, where no table says another.
         data_end: last day (since 1970-01-01) on which the whole data, not only this
             shard, know enrolment and visits; taken from `timelines` where None.
             Rows whose window passes it cannot be labelled.
+        table: `LabelRows.rows`, of a task with a table of labels.
 
     Returns:
         One row a (member, index day), ordered as `timelines` and by day, with the
@@ -59,39 +75,50 @@ def label(
 
     Raises:
         ArtifactError: `timelines` lacks a column.
+        ValueError: the task takes its labels from a table and there is none.
     """
     members = MemberTables.of(timelines)
     end = DataEnd.of(timelines).day if data_end is None else data_end
     funnel = _Funnel(members.scalars)
-    funnel.keep(f"index date: {task.index.describe()}", index_days(task, members, end))
+    table_rows: list[int] = []
+    if task.labels is None:
+        days = index_days(task, members, end)
+        funnel.keep(f"index date: {task.index.describe()}", days)
+    else:
+        if table is None:
+            raise ValueError(f"task {task.name} needs its table of labels")
+        days = _table_days(table, members)
+        table_rows = days["label_row"].to_list()
+        funnel.keep(task.index.describe(), days)
+        funnel.keep("index date within the data", within_limits(task.index, days, end))
     _apply_population(task, members, funnel)
     _apply_past(task, members, funnel)
-    if task.censoring.require_enrolled_to_end:
+    sees_all = task.censoring.require_enrolled_to_end and task.labels is None
+    if sees_all:
         seen = pl.lit(end) >= pl.col("index_day") + task.horizon_days
         funnel.keep("data reach the end of the window", funnel.rows.filter(seen))
     if task.index.take != "all":
         chosen = chosen_days(funnel.rows, members, task)
         funnel.keep(f"{task.index.take} index date of the member", chosen)
-    rows = _with_label(task, members, funnel.rows)
-    if task.censoring.require_enrolled_to_end:
-        rows = _uncensored(task, members, rows)
-        funnel.keep(_censoring_step(task), rows)
+    if task.labels is None:
+        assert task.definition is not None
+        _apply_outcome(task, task.definition, members, funnel)
+    rows = with_label_columns(funnel.rows)
     examples = _examples(task, members, rows)
-    ages = (
-        rows.join(members.scalars, on="member")
-        .select(age=age())
-        .drop_nulls()
-        .group_by("age")
-        .len()
-        .sort("age")
-    )
-    counts = SplitCounts(
-        rows["member"].n_unique(), rows.height, int(rows["label"].sum())
+    splits = (
+        rows.select(split=pl.col("split").fill_null(split))["split"]
+        if "split" in rows.columns
+        else pl.repeat(split, rows.height, dtype=pl.String, eager=True).alias("split")
     )
     attrition = Attrition(
-        task.name, tuple(funnel.steps), {split: counts}, dict(ages.iter_rows())
+        task.name,
+        tuple(funnel.steps),
+        _split_counts(task, rows.with_columns(splits), split),
+        _ages(rows, members),
+        task.label_kind or "binary",
+        _class_counts(task, rows),
     )
-    return Labelled(examples, attrition)
+    return Labelled(examples, splits, attrition, table_rows)
 
 
 class _Funnel:
@@ -104,6 +131,66 @@ class _Funnel:
     def keep(self, name: str, rows: pl.DataFrame) -> None:
         self.rows = rows
         self.steps.append(Step(name, rows["member"].n_unique(), rows.height))
+
+
+def _table_days(table: pl.DataFrame, members: MemberTables) -> pl.DataFrame:
+    """The table's rows of these members, by member and day."""
+    return (
+        table.join(members.scalars.select("member", "patient_id"), on="patient_id")
+        .drop("patient_id")
+        .sort("member", "index_day")
+        .with_row_index("row")
+    )
+
+
+def _apply_outcome(
+    task: Task, asked: Definition, members: MemberTables, funnel: _Funnel
+) -> None:
+    """Gives each row its label, and drops those that cannot have one."""
+    if asked.outcome.kind == "next_visit":
+        name = f"a next visit within {task.horizon_days} days"
+        funnel.keep(name, next_visit_labels(asked, members, funnel.rows))
+        return
+    if task.censoring.drop_if_in_gap:
+        early = in_gap(asked, members, funnel.rows)
+        kept = funnel.rows.join(early, on="row", how="anti")
+        funnel.keep(f"no outcome in the {task.gap_days} days of the gap", kept)
+    rows = event_labels(asked, members, funnel.rows)
+    if task.censoring.require_enrolled_to_end:
+        funnel.keep(_censoring_step(task), _uncensored(task, members, rows))
+    else:
+        funnel.rows = rows
+
+
+def _split_counts(task: Task, rows: pl.DataFrame, split: str) -> dict[str, SplitCounts]:
+    """Counts by split; those of `split` also where there are no rows."""
+    counted = (task.label_kind or "binary") in _COUNTED_KINDS
+    found = rows.group_by("split").agg(
+        pl.col("member").n_unique(),
+        pl.len(),
+        pl.col("label").sum() if counted else pl.lit(0),
+    )
+    by_split = {name: SplitCounts(*counts) for name, *counts in found.iter_rows()}
+    return by_split or {split: SplitCounts()}
+
+
+def _class_counts(task: Task, rows: pl.DataFrame) -> dict[str, int]:
+    """Rows by class or category; nothing for labels of other kinds."""
+    if task.label_kind == "multi_label":
+        names = rows["label_categories"].explode().drop_nulls()
+    elif task.label_kind == "multi_class" and task.labels and task.labels.classes:
+        classes = pl.Series(task.labels.classes, dtype=pl.String)
+        names = classes.gather(rows["label"])
+    else:
+        return {}
+    counts = names.alias("class").value_counts().sort("class")
+    return dict(counts.iter_rows())
+
+
+def _ages(rows: pl.DataFrame, members: MemberTables) -> dict[int, int]:
+    ages = rows.select("member", "index_day").join(members.scalars, on="member")
+    counts = ages.select(age=age()).drop_nulls().group_by("age").len().sort("age")
+    return dict(counts.iter_rows())
 
 
 def _apply_population(task: Task, members: MemberTables, funnel: _Funnel) -> None:
@@ -122,6 +209,8 @@ def _apply_population(task: Task, members: MemberTables, funnel: _Funnel) -> Non
         wanted_rows = funnel.rows.join(members.scalars, on="member").filter(demand)
         funnel.keep(name, funnel.rows.join(wanted_rows, on="row", how="semi"))
     days = population.enrolled_days
+    if task.labels is not None and not days:
+        return  # the table says who is asked about, enrolled or not
     enrolled = members.enrolled(
         funnel.rows, pl.col("index_day") - days, pl.col("index_day")
     )
@@ -138,9 +227,9 @@ def _apply_past(task: Task, members: MemberTables, funnel: _Funnel) -> None:
         met = _met(criterion, members, funnel.rows)
         kept = funnel.rows.join(met, on="row", how="anti")
         funnel.keep(f"not: {criterion.describe()}", kept)
-    if task.washout_days:
+    if task.washout_days and task.outcome is not None:
         since = pl.col("index_day") - task.washout_days
-        past = _past(funnel.rows, _occurrences(task, members), since)
+        past = _past(funnel.rows, occurrences(task.outcome, members), since)
         if task.outcome.min_cost is not None:
             past = past.group_by("row").agg(pl.col("cost").sum())
             past = past.filter(pl.col("cost") >= task.outcome.min_cost)
@@ -173,32 +262,6 @@ def _past(
     pairs = rows.join(visits.select("member", "day", "end", "cost"), on="member")
     pairs = pairs.filter(pl.col("end") <= pl.col("index_day"))
     return pairs if since is None else pairs.filter(pl.col("day") > since)
-
-
-def _occurrences(task: Task, members: MemberTables) -> pl.DataFrame:
-    visits = members.matching(task.outcome)
-    return visits.with_columns(pl.col("cost").cast(pl.Float64).fill_null(0.0))
-
-
-def _with_label(task: Task, members: MemberTables, rows: pl.DataFrame) -> pl.DataFrame:
-    occurrences = _occurrences(task, members).select("member", "day", "cost")
-    after = pl.col("day") - pl.col("index_day")
-    window = rows.join(occurrences, on="member").filter(
-        after > task.gap_days, after <= task.horizon_days
-    )
-    happened = window.group_by("row").agg(
-        pl.col("day").n_unique(), pl.col("cost").sum()
-    )
-    if task.outcome.min_cost is not None:
-        happened = happened.filter(pl.col("cost") >= task.outcome.min_cost)
-    else:
-        happened = happened.filter(pl.col("day") >= task.outcome.min_count)
-    positive = happened.select("row", label=pl.lit(1, pl.Int64))
-    return (
-        rows.join(positive, on="row", how="left")
-        .with_columns(pl.col("label").fill_null(0))
-        .sort("row")
-    )
 
 
 def _censoring_step(task: Task) -> str:
@@ -250,29 +313,44 @@ def _known_visits(
     task: Task, members: MemberTables, rows: pl.DataFrame
 ) -> pl.DataFrame:
     """Visits that have ended by the index day, in their order in the record."""
-    occurs = _occurrences(task, members)
-    if task.outcome.min_cost is not None:
-        occurs = occurs.filter(pl.col("cost") >= task.outcome.min_cost)
-    visits = members.visits.join(
-        occurs.select("visit", occurs=pl.lit(1, pl.Int64)), on="visit", how="left"
-    ).sort("visit")
+    marked = _outcome_marks(task, members)
     # Only the numbers are joined; the codes are then picked by number.
     pairs = (
         rows.select("row", "member", "index_day")
-        .join(members.visits.select("visit", "member", "end"), on="member")
+        .join(members.visits.select("visit", "member", "day", "end"), on="member")
         .filter(pl.col("end") <= pl.col("index_day"))
-        .sort("row", "visit")
     )
-    known = visits.select(
+    if task.lookback_days is not None:
+        since = pl.col("index_day") - task.lookback_days
+        pairs = pairs.filter(pl.col("day") > since)
+    pairs = pairs.sort("row", "visit")
+    known = marked.select(
         visit_days="day",
         visit_types="type",
         visit_length="length",
         codes="codes",
         cost="cost",
-        visit_outcome=pl.col("occurs").fill_null(0),
+        visit_outcome="occurs",
     )[pairs["visit"]]
     return (
         known.with_columns(pairs["row"])
         .group_by("row", maintain_order=True)
         .agg(pl.all().exclude("row"))
+    )
+
+
+def _outcome_marks(task: Task, members: MemberTables) -> pl.DataFrame:
+    """All visits in order, with `occurs`: 1 where one alone is the outcome, else 0."""
+    asked = task.definition
+    if asked is None:
+        return members.visits.with_columns(occurs=pl.lit(0, pl.Int64))
+    found = occurrences(asked.outcome, members)
+    if asked.outcome.min_cost is not None:
+        found = found.filter(pl.col("cost") >= asked.outcome.min_cost)
+    return (
+        members.visits.join(
+            found.select("visit", occurs=pl.lit(1, pl.Int64)), on="visit", how="left"
+        )
+        .with_columns(pl.col("occurs").fill_null(0))
+        .sort("visit")
     )

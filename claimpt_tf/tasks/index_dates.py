@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import polars as pl
 
+from claimpt_tf.tasks.draws import ranks
+from claimpt_tf.tasks.index_spec import (
+    BirthdayIndex,
+    CalendarIndex,
+    EachVisitIndex,
+    FirstDiagnosisIndex,
+    FixedIndex,
+    Index,
+)
 from claimpt_tf.tasks.member_tables import MemberTables
-from claimpt_tf.tasks.spec import BirthdayIndex, CalendarIndex, FixedIndex, Task
+from claimpt_tf.tasks.spec import Task
 
 _MONTHS = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
 _EPOCH_MONTHS = 1970 * 12
@@ -24,6 +31,9 @@ def index_days(task: Task, members: MemberTables, end: int | None) -> pl.DataFra
     Returns:
         row (UInt32, from 0), member, index_day (Int64): distinct, ordered by member and
         day. Enrolment on that day is not checked yet.
+
+    Raises:
+        ValueError: the dates stand in a table.
     """
     index = task.index
     if isinstance(index, FixedIndex):
@@ -33,14 +43,31 @@ def index_days(task: Task, members: MemberTables, end: int | None) -> pl.DataFra
         days = _calendar_days(index, _spans_until(members, end))
     elif isinstance(index, BirthdayIndex):
         days = _birthdays(members, _spans_until(members, end))
-    else:
+    elif isinstance(index, EachVisitIndex):
         days = members.matching(index.visit).select("member", index_day="end")
+    elif isinstance(index, FirstDiagnosisIndex):
+        known = members.matching(index.visit).group_by("member")
+        days = known.agg(index_day=pl.col("end").min())
+    else:
+        raise ValueError("the index dates of a task with labels stand in its table")
+    days = within_limits(index, days, end)
+    return days.unique().sort("member", "index_day").with_row_index("row")
+
+
+def within_limits(index: Index, days: pl.DataFrame, end: int | None) -> pl.DataFrame:
+    """Those of the days (column `index_day`) that the index and the data allow.
+
+    Args:
+        index: has `since` and `until`.
+        days: one row a day, with any other columns.
+        end: last day of the data; None where there is none, and so no index day.
+    """
     days = days.filter(pl.col("index_day") <= pl.lit(end))
     if index.since is not None:
         days = days.filter(_as_date("index_day") >= index.since)
     if index.until is not None:
         days = days.filter(_as_date("index_day") <= index.until)
-    return days.unique().sort("member", "index_day").with_row_index("row")
+    return days
 
 
 def chosen_days(rows: pl.DataFrame, members: MemberTables, task: Task) -> pl.DataFrame:
@@ -51,12 +78,9 @@ def chosen_days(rows: pl.DataFrame, members: MemberTables, task: Task) -> pl.Dat
     """
     if task.index.take == "random":
         named = rows.join(members.scalars, on="member")
-        ranks = [
-            hashlib.blake2b(f"{task.name}|{patient}|{day}".encode(), digest_size=7)
-            for patient, day in named.select("patient_id", "index_day").iter_rows()
-        ]
-        rank = pl.Series("rank", [int.from_bytes(one.digest(), "big") for one in ranks])
-        ranked = named.with_columns(rank.cast(pl.Int64))
+        pairs = named.select("patient_id", "index_day").iter_rows()
+        drawn = ranks(f"{task.name}|{patient}|{day}" for patient, day in pairs)
+        ranked = named.with_columns(drawn)
     else:
         sign = 1 if task.index.take == "first" else -1
         ranked = rows.with_columns(rank=sign * pl.col("index_day"))

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import polars as pl
 
 from claimpt_tf.errors import ArtifactError
+from claimpt_tf.tasks.criteria import VisitMatch
 from claimpt_tf.tasks.match import with_any_code
-from claimpt_tf.tasks.spec import VisitMatch
 from claimpt_tf.visits.records import TIMELINE_SCHEMA
 
 
@@ -111,9 +111,11 @@ class MemberTables:
         visits = self.visits
         if match.visit_types is not None:
             visits = visits.filter(pl.col("type").is_in(list(match.visit_types)))
-        if match.codes is not None:
-            coded = with_any_code(self.coded, match.codes)
-            visits = visits.join(coded, on="visit", how="semi")
+        if match.names_codes:
+            wanted = match.codes or (), match.categories or ()
+            visits = visits.join(
+                with_any_code(self.coded, *wanted), on="visit", how="semi"
+            )
         return visits
 
     def enrolled(

@@ -2,281 +2,61 @@
 
 from __future__ import annotations
 
-import datetime
 import difflib
+import re
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    StrictBool,
-    ValidationError,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core.core_schema import ValidationInfo
 
 from claimpt_tf.errors import TaskError
-from claimpt_tf.tasks.match import normalise_pattern
+from claimpt_tf.tasks.criteria import Criterion, Days, Population, SomeDays
+from claimpt_tf.tasks.index_spec import Index
+from claimpt_tf.tasks.label_spec import LabelKind, LabelTable
+from claimpt_tf.tasks.outcome_spec import Censoring, Definition, Outcome
 from claimpt_tf.yaml_lines import Block, describe_faults, load_yaml
 
-Days = Annotated[int, Field(strict=True, ge=0, le=36_525)]
-SomeDays = Annotated[int, Field(strict=True, ge=1, le=36_525)]
-Count = Annotated[int, Field(strict=True, ge=1)]
-Cost = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
-Years = Annotated[int, Field(strict=True, ge=0, le=130)]
-CodePattern = Annotated[str, AfterValidator(normalise_pattern)]
-VisitType = Literal["IP", "ED", "OP", "RX", "OTHER"]
-Sex = Literal["F", "M", "U"]
-Line = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\n]*$")]
-
-
-def _not_empty(given: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not given:
-        raise ValueError("names nothing; leave the field out for no limit")
-    return given
-
-
-def _no_number(given: Any) -> Any:
-    """Pydantic takes 20230131 for seconds since 1970; nobody means that."""
-    if isinstance(given, (str, datetime.date)):
-        return given
-    raise PydanticCustomError("date_type", "not a date")
-
-
-NotEmpty = AfterValidator(_not_empty)
-Date = Annotated[datetime.date, BeforeValidator(_no_number)]
-
-
-class VisitMatch(Block):
-    """Visits of the given types (any, if none is given) with any of the codes."""
-
-    codes: Annotated[tuple[CodePattern, ...], NotEmpty] | None = Field(
-        default=None,
-        description="starts of codes, with wildcards; a visit needs one of them",
-    )
-    visit_types: Annotated[tuple[VisitType, ...], NotEmpty] | None = Field(
-        default=None,
-        description="kinds of visit: IP, ED, OP, RX, OTHER; any if left out",
-    )
-
-
-class Criterion(VisitMatch):
-    """Something in a member's past, judged on what is known on the index date."""
-
-    name: Line | None = Field(
-        default=None, description="how the attrition table calls this step"
-    )
-    min_count: Count = Field(
-        default=1, description="on how many different days such a visit must have begun"
-    )
-    within_days: SomeDays | None = Field(
-        default=None,
-        description="lookback: the visit began in the last N days, the index date "
-        "included; any time before if left out",
-    )
-    min_days_apart: Days = Field(
-        default=0,
-        description="days between the first and the last of these visits, at least",
-    )
-
-    @model_validator(mode="after")
-    def _is_a_demand(self) -> Criterion:
-        if self.codes is None and self.visit_types is None:
-            raise ValueError("needs codes, visit_types or both")
-        if self.min_days_apart and self.min_count < 2:
-            raise ValueError("min_days_apart needs a min_count of 2 or more")
-        if self.within_days is not None and self.min_days_apart >= self.within_days:
-            raise ValueError("min_days_apart does not fit into within_days")
-        return self
-
-    def describe(self) -> str:
-        """The name, or what is asked for in words.
-
-        >>> Criterion(visit_types=["IP"], within_days=365).describe()
-        'IP visit in the last 365 days'
-        """
-        if self.name is not None:
-            return self.name
-        what = "/".join(self.visit_types or ("any",)) + " visit"
-        if self.codes is not None:
-            shown = ", ".join(self.codes[:2]) + (", ..." if self.codes[2:] else "")
-            what += f" with {shown}"
-        if self.min_count > 1:
-            what += f" on {self.min_count} days"
-        if self.min_days_apart:
-            what += f" {self.min_days_apart} days apart"
-        if self.within_days is None:
-            return what + " before"
-        return what + f" in the last {self.within_days} days"
-
-
-class Ages(Block):
-    """Completed years on the index date, both ends included."""
-
-    min: Years = Field(
-        default=0, description="youngest age on the index date, in years"
-    )
-    max: Years = Field(
-        default=130, description="oldest age on the index date, in years"
-    )
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Ages:
-        if self.min > self.max:
-            raise ValueError(f"min {self.min} is above max {self.max}")
-        return self
-
-
-class Population(Block):
-    """Whom the question concerns, on the index date."""
-
-    ages: Ages | None = Field(
-        default=None,
-        description="completed years on the index date, both ends included",
-    )
-    sexes: Annotated[tuple[Sex, ...], NotEmpty] | None = Field(
-        default=None, description="F, M, U (unknown); all if left out"
-    )
-    institutions: Annotated[tuple[str, ...], NotEmpty] | None = Field(
-        default=None, description="as the records spell them; all if left out"
-    )
-    enrolled_days: Days = Field(
-        default=0,
-        description="enrolled without a gap for the N days before the index date and "
-        "on it",
-    )
-    require: tuple[Criterion, ...] = Field(
-        default=(), description="criteria that must all be met before the index date"
-    )
-
-
-class _Index(Block):
-    since: Date | None = Field(default=None, description="no index date before this")
-    until: Date | None = Field(default=None, description="no index date after this")
-    take: Literal["all", "first", "last", "random"] = Field(
-        default="all", description="which of a member's index dates are kept"
-    )
-
-    @model_validator(mode="after")
-    def _in_order(self) -> _Index:
-        if self.since and self.until and self.since > self.until:
-            raise ValueError(f"since {self.since} is after until {self.until}")
-        return self
-
-
-class CalendarIndex(_Index):
-    """The first or last day of every calendar period."""
-
-    kind: Literal["calendar"]
-    every: Literal["month", "quarter", "half_year", "year"] = Field(
-        description="the calendar period"
-    )
-    at: Literal["first_day", "last_day"] = Field(
-        default="first_day", description="of the period"
-    )
-
-    def describe(self) -> str:
-        """What the attrition table calls it."""
-        day = self.at.replace("_", " ")
-        return f"{day} of a {self.every.replace('_', ' ')}"
-
-
-class FixedIndex(_Index):
-    """One date for everybody."""
-
-    kind: Literal["fixed"]
-    date: Date = Field(description="the index date of every member")
-
-    def describe(self) -> str:
-        """What the attrition table calls it."""
-        return str(self.date)
-
-
-class EachVisitIndex(_Index):
-    """The last day (discharge) of each visit that matches."""
-
-    kind: Literal["each_visit"]
-    visit: VisitMatch = Field(
-        description="visits whose last day is an index date: codes, visit_types"
-    )
-
-    def describe(self) -> str:
-        """What the attrition table calls it."""
-        return f"end of {'/'.join(self.visit.visit_types or ('any',))} visit"
-
-
-class BirthdayIndex(_Index):
-    """Every birthday (1 March for those born on 29 February, in other years)."""
-
-    kind: Literal["birthday"]
-
-    def describe(self) -> str:
-        """What the attrition table calls it."""
-        return "birthday"
-
-
-Index = Annotated[
-    CalendarIndex | FixedIndex | EachVisitIndex | BirthdayIndex,
-    Field(discriminator="kind"),
-]
-
-
-class Outcome(VisitMatch):
-    """What makes the label 1 when it happens in the window."""
-
-    min_count: Count = Field(
-        default=1, description="on how many different days of the window it must happen"
-    )
-    min_cost: Cost | None = Field(
-        default=None, description="paid for such visits in the window, in all, at least"
-    )
-
-    @model_validator(mode="after")
-    def _is_an_event(self) -> Outcome:
-        if self.codes is None and self.visit_types is None and self.min_cost is None:
-            raise ValueError("needs codes, visit_types or min_cost")
-        if self.min_cost is not None and self.min_count > 1:
-            raise ValueError("takes min_cost or min_count, not both")
-        return self
-
-
-class Censoring(Block):
-    """What becomes of rows whose window is not seen to its end."""
-
-    require_enrolled_to_end: StrictBool = Field(
-        default=True,
-        description="drop rows whose window passes the end of the data, or during "
-        "which the member left; false: what is not seen counts as no outcome",
-    )
-    keep_if_outcome: StrictBool = Field(
-        default=True,
-        description="keep a member who left after the outcome had occurred",
-    )
+_BY_TABLE = "comes from the table of labels; leave it out"
 
 
 class Task(Block):
-    """A population, an index date and an outcome: one question about members."""
+    """A population, an index date and an outcome: one question about members.
+
+    Or, with `labels`, a table that says whom, when, and with which answer.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")] = Field(
         description="lower case, digits and _; names runs and models"
     )
     description: str = Field(default="", description="one or two sentences for reports")
+    labels: LabelTable | None = Field(
+        default=None, description="a table of labels, in place of index and outcome"
+    )
+    proxy: Definition | None = Field(
+        default=None,
+        description="with labels: an outcome in the claims that comes near to them, "
+        "for adaptation to train on",
+    )
     population: Population = Field(
         default=Population(), description="whom the question concerns"
     )
     index: Index = Field(description="the dates at which the question is asked")
+    lookback_days: SomeDays | None = Field(
+        default=None,
+        description="inputs are the visits that began in the last N days; all the "
+        "past if left out",
+    )
     washout_days: Days = Field(
         default=0, description="no outcome may have begun in the last N days"
     )
     gap_days: Days = Field(
         default=0, description="days after the index date that count neither way"
     )
-    outcome: Outcome = Field(description="what makes the label 1")
-    window_days: SomeDays = Field(
+    outcome: Outcome | None = Field(description="what makes the label 1")
+    window_days: SomeDays | None = Field(
         description="the outcome must begin in the N days after the gap"
     )
     censoring: Censoring = Field(
@@ -291,10 +71,108 @@ class Task(Block):
         description="the simulator's column of true risks, where there is one",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _table_gives_the_rest(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("labels") is not None:
+            table = {"index": {"kind": "table"}, "outcome": None, "window_days": None}
+            return {**table, **given}
+        return given
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy_goes_with_labels(
+        cls, proxy: Definition | None, info: ValidationInfo
+    ) -> Definition | None:
+        if proxy is not None and info.data.get("labels", proxy) is None:
+            raise ValueError("goes with labels; the task has an outcome of its own")
+        if proxy is not None and proxy.outcome.kind != "event":
+            raise ValueError("its outcome should be of kind event")
+        return proxy
+
+    @field_validator("index")
+    @classmethod
+    def _dates_come_from_one_place(cls, index: Index, info: ValidationInfo) -> Index:
+        if "labels" in info.data:
+            if info.data["labels"] is None and index.kind == "table":
+                raise ValueError("kind table goes with labels")
+            if info.data["labels"] is not None and index.kind != "table":
+                raise ValueError(_BY_TABLE)
+        return index
+
+    @field_validator("washout_days", "gap_days")
+    @classmethod
+    def _days_are_of_the_outcome(cls, days: int, info: ValidationInfo) -> int:
+        if days and info.data.get("labels") is not None:
+            raise ValueError(
+                "goes with an outcome; here the table of labels gives the answers"
+            )
+        return days
+
+    @field_validator("outcome")
+    @classmethod
+    def _one_source_of_labels(
+        cls, outcome: Outcome | None, info: ValidationInfo
+    ) -> Outcome | None:
+        labels = info.data.get("labels")
+        if outcome is not None and labels is not None:
+            raise ValueError(
+                f"{_BY_TABLE}, or put it under proxy for adaptation to train on"
+            )
+        if outcome is None and "labels" in info.data and labels is None:
+            raise ValueError("missing, and required")
+        many = outcome is not None and outcome.kind == "next_visit"
+        if many and info.data.get("washout_days"):
+            raise ValueError("kind next_visit takes no washout_days")
+        return outcome
+
+    @field_validator("window_days")
+    @classmethod
+    def _window_goes_with_an_outcome(
+        cls, days: int | None, info: ValidationInfo
+    ) -> int | None:
+        labels = info.data.get("labels")
+        if days is not None and labels is not None:
+            raise ValueError(f"{_BY_TABLE}, or put it under proxy")
+        if days is None and "labels" in info.data and labels is None:
+            raise ValueError("missing, and required")
+        return days
+
+    @field_validator("censoring")
+    @classmethod
+    def _gap_to_look_into(cls, censoring: Censoring, info: ValidationInfo) -> Censoring:
+        if censoring.drop_if_in_gap and not info.data.get("gap_days", 1):
+            raise ValueError("drop_if_in_gap needs gap_days of 1 or more")
+        return censoring
+
+    @property
+    def label_kind(self) -> LabelKind | None:
+        """What the labels are; None for a table that was not read yet.
+
+        `claimpt_tf.tasks.label_table.read_labels` gives the task with its kind.
+        """
+        if self.labels is not None:
+            return self.labels.kind
+        if self.outcome is not None and self.outcome.kind == "next_visit":
+            return "multi_label"
+        return "binary"
+
+    @property
+    def definition(self) -> Definition | None:
+        """The outcome and window by which any past can be labelled, if there is one.
+
+        The task's own, or the proxy of a task with a table of labels.
+        """
+        if self.outcome is None or self.window_days is None:
+            return self.proxy
+        return Definition(
+            outcome=self.outcome, gap_days=self.gap_days, window_days=self.window_days
+        )
+
     @property
     def horizon_days(self) -> int:
-        """Days from the index date to the last day of the outcome window."""
-        return self.gap_days + self.window_days
+        """Days from the index date to the last day of the outcome window; 0 without."""
+        return self.gap_days + (self.window_days or 0)
 
     def to_yaml(self) -> str:
         """The task with every default written out; parses to an equal task."""
@@ -329,13 +207,14 @@ def load_task(name_or_path: str | Path) -> Task:
     Traceback (most recent call last):
     ...
     claimpt_tf.errors.TaskError: no task 'asthma'; did you mean 'asthma_exacerbation'? \
-Shipped: asthma_exacerbation, high_cost, readmission_30d, self_harm. \
+Shipped: asthma_exacerbation, high_cost, next_visit_diagnosis, readmission_30d, \
+self_harm. \
 Or give the path of a YAML file.
     """
     text = str(name_or_path)
     path = Path(name_or_path)
     if path.suffix.lower() in (".yaml", ".yml") or path.name != text:
-        return parse_task(_read(path), str(path))
+        return _beside(path, parse_task(_read(path), str(path)))
     names = shipped_tasks()
     if text in names:
         entry = resources.files("claimpt_tf.tasks") / "shipped" / f"{text}.yaml"
@@ -346,6 +225,55 @@ Or give the path of a YAML file.
     raise TaskError(
         f"no task '{text}'; {hint}{', '.join(names)}. Or give the path of a YAML file."
     )
+
+
+def with_label_table(task: Task, file: str) -> Task:
+    """The task with its labels from a table.
+
+    Args:
+        task: one with `labels`, whose file is replaced; or one with an outcome, which
+            becomes the proxy that adaptation trains on: the table then says who is
+            asked about, and when, so population, index, washout and exclusions go.
+        file: the table.
+
+    >>> task = with_label_table(load_task("readmission_30d"), "charts.csv")
+    >>> task.index.kind, task.proxy.window_days
+    ('table', 30)
+    """
+    if task.labels is not None:
+        labels = task.labels.model_copy(update={"file": file})
+        return task.model_copy(update={"labels": labels})
+    asked = task.definition
+    can_adapt = asked is not None and asked.outcome.kind == "event"
+    return Task.model_validate(
+        {
+            "name": task.name,
+            "description": task.description,
+            "labels": LabelTable(file=file).model_dump(),
+            "proxy": asked.model_dump() if asked is not None and can_adapt else None,
+            "lookback_days": task.lookback_days,
+        }
+    )
+
+
+def label_task(file: str) -> Task:
+    """A task that is nothing but a table of labels, named after its file.
+
+    >>> label_task("charts/Reviewed 2023.csv").name
+    'reviewed_2023'
+    """
+    stem = Path(file).name.split(".")[0].lower()
+    words = re.findall(r"[a-z0-9]+", stem)
+    name = "_".join(words)[:63] or "labels"
+    name = name if name[0].isalpha() else f"labels_{name}"[:63]
+    return Task.model_validate({"name": name, "labels": {"file": file}})
+
+
+def _beside(path: Path, task: Task) -> Task:
+    """The task with its table's path taken from the task file's folder."""
+    if task.labels is None or task.labels.file is None:
+        return task
+    return with_label_table(task, str(path.parent / task.labels.file))
 
 
 def _read(path: Path) -> str:

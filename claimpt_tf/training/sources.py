@@ -15,7 +15,14 @@ from claimpt_tf.training.batches import READ_BATCH
 from claimpt_tf.visits.parse import parse
 from claimpt_tf.visits.schema import load_schema
 
-_OF_TASK = ("index_day", "label", "visit_outcome")
+_OF_TASK = (
+    "index_day",
+    "label",
+    "label_value",
+    "label_categories",
+    "label_row",
+    "visit_outcome",
+)
 Transform = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 SCHEMA_FILE = "schema.pbtxt"
@@ -59,7 +66,8 @@ def labelled_source(files: Sequence[str], transform: Transform) -> tf.data.Datas
 
     Returns:
       Batches of `preprocessing_fn`'s output with `patient_id` string, `index_day`,
-      `label` int64 [B] and `visit_outcome` int64 [B, (V)].
+      `label`, `label_row` int64, `label_value` float32 [B], `label_categories` string
+      [B, (K)] and `visit_outcome` int64 [B, (V)].
 
     Raises:
       ArtifactError: No file matches.

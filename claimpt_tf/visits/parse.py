@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from claimpt_tf.visits.ids import NO_LABEL_ROW
+
 UNKNOWN_INDEX_DAY = -1  # no index day given: everything in the record is known
 
 
@@ -18,14 +20,15 @@ def parse(
 
     Args:
       serialized: string [B].
-      labelled: Also parse `label` and `visit_outcome`.
+      labelled: Also parse the label and `visit_outcome`.
 
     Returns:
       `patient_id`, `sex`, `institution` string [B]; `birth_days`, `index_day` int64
       [B]; `enrolled_from`, `enrolled_to` int64 [B, (S)]; `visit_days`,
       `visit_length` int64, `visit_types` string and `cost` float32 [B, (V)];
       `codes` string [B, (V), (C)]; row splits are int64. With `labelled` also
-      `label` int64 [B] and `visit_outcome` int64 [B, (V)].
+      `label`, `label_row` int64 and `label_value` float32 [B], `label_categories`
+      string [B, (K)] and `visit_outcome` int64 [B, (V)].
 
     Raises:
       tf.errors.InvalidArgumentError: `serialized` holds something else than
@@ -59,6 +62,11 @@ def parsing_spec(labelled: bool = False) -> dict[str, object]:
     }
     if labelled:
         spec["label"] = tf.io.FixedLenFeature([], tf.int64)
+        spec["label_value"] = tf.io.FixedLenFeature([], tf.float32, default_value=0.0)
+        spec["label_categories"] = _ragged(tf.string)
+        spec["label_row"] = tf.io.FixedLenFeature(
+            [], tf.int64, default_value=NO_LABEL_ROW
+        )
         spec["visit_outcome"] = _ragged(tf.int64)
     return spec
 

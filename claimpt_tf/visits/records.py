@@ -39,6 +39,9 @@ _TIMELINE: dict[str, pl.DataType] = {
 _LABELS: dict[str, pl.DataType] = {
     "index_day": pl.Int64(),
     "label": pl.Int64(),
+    "label_value": pl.Float32(),
+    "label_categories": pl.List(pl.String()),
+    "label_row": pl.Int64(),
     "visit_outcome": pl.List(pl.Int64()),
 }
 TIMELINE_SCHEMA = pl.Schema(_TIMELINE)

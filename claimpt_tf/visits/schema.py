@@ -21,7 +21,30 @@ feature {
   type: INT
   shape {}
   presence { min_fraction: 1.0 min_count: 1 }
-  int_domain { name: "label" min: 0 max: 1 }
+  int_domain { name: "label" min: 0 }
+  not_in_environment: "SERVING"
+}
+feature {
+  name: "label_value"
+  type: FLOAT
+  shape {}
+  presence { min_fraction: 1.0 min_count: 1 }
+  float_domain { name: "label_value" disallow_nan: true disallow_inf: true }
+  not_in_environment: "SERVING"
+}
+feature {
+  name: "label_categories"
+  type: BYTES
+  value_count { min: 0 }
+  presence { min_fraction: 1.0 min_count: 1 }
+  not_in_environment: "SERVING"
+}
+feature {
+  name: "label_row"
+  type: INT
+  shape {}
+  presence { min_fraction: 1.0 min_count: 1 }
+  int_domain { name: "label_row" min: -1 }
   not_in_environment: "SERVING"
 }
 feature {
@@ -46,6 +69,23 @@ tensor_representation_group {
       value { dense_tensor { column_name: "label" shape {} } }
     }
     tensor_representation {
+      key: "label_value"
+      value { dense_tensor { column_name: "label_value" shape {} } }
+    }
+    tensor_representation {
+      key: "label_categories"
+      value {
+        ragged_tensor {
+          feature_path { step: "label_categories" }
+          row_partition_dtype: INT64
+        }
+      }
+    }
+    tensor_representation {
+      key: "label_row"
+      value { dense_tensor { column_name: "label_row" shape {} } }
+    }
+    tensor_representation {
       key: "visit_outcome"
       value {
         ragged_tensor {
@@ -67,8 +107,10 @@ def load_schema() -> schema_pb2.Schema:
 def labelled_schema() -> schema_pb2.Schema:
     """The schema of a labelled example: the record's plus what CohortGen adds.
 
-    `index_day` and `label` are scalars, `visit_outcome` has one 0 or 1 a visit; the
-    latter two are absent in the environment SERVING.
+    `index_day`, `label`, `label_value` and `label_row` are scalars,
+    `label_categories` is a list of names, `visit_outcome` has one 0 or 1 a visit; all
+    but `index_day` are absent in the environment SERVING. docs/tasks.md says what they
+    hold for each kind of label.
     """
     schema = load_schema()
     added = text_format.Parse(_LABELLED, schema_pb2.Schema())

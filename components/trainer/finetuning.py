@@ -39,11 +39,12 @@ def run_fn(fn_args: FnArgs) -> None:
             FIRST_CODE + len(graph.codes),
             FIRST_CODE + graph.stems,
         )
+    question = question_of(task)
     model, recipe = finetune(
         network,
         labelled_source(fn_args.train_files, graph.layer),
         labelled_source(fn_args.eval_files, graph.layer),
-        question_of(task),
+        question,
         config,
         fn_args.model_run_dir,
     )
@@ -59,8 +60,8 @@ def run_fn(fn_args: FnArgs) -> None:
             "kind": "risk",
             "task": task.name,
             "description": task.description,
-            "window_days": task.window_days,
-            "gap_days": task.gap_days,
+            "window_days": question.window_days,
+            "gap_days": question.gap_days,
             "recipe": recipe,
             "pretrained": bool(fn_args.base_model),
             "claimpt_tf": claimpt_tf.__version__,
@@ -70,10 +71,16 @@ def run_fn(fn_args: FnArgs) -> None:
 
 
 def question_of(task: Task) -> Question:
-    """What fine-tuning must know of a task."""
+    """What fine-tuning must know of a task; window 0 where nothing can be rehearsed."""
+    asked = task.definition
+    if asked is None:
+        return Question(0, by_visit=False)
+    outcome = asked.outcome
     return Question(
-        task.window_days,
-        task.gap_days,
+        asked.window_days,
+        asked.gap_days,
         at_visits=task.index.kind == "each_visit",
-        by_visit=task.outcome.min_count == 1 and task.outcome.min_cost is None,
+        by_visit=outcome.kind == "event"
+        and outcome.min_count == 1
+        and outcome.min_cost is None,
     )

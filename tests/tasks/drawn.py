@@ -11,6 +11,7 @@ FIRST, LAST = day("2021-01-01"), day("2023-06-30")
 CODES = ("ICD10CM:J4520", "ICD10CM:J4521", "HCPCS:99213")
 TYPES = ("IP", "ED", "OP")
 PATTERNS = st.sampled_from(["ICD10CM:J45", "ICD10CM:?45*1", "HCPCS:99213"])
+CATEGORIES = st.sampled_from(["CCSR:RSP009", "CPT:99*"])
 GAPS, WINDOWS, LOOKBACKS = (0, 1, 14), (1, 30), (1, 30, 90)
 # Index dates of most tasks, and days at and beside the edges of what lies around them.
 DATES = [day(text) for text in ("2022-01-01", "2022-03-01", "2022-07-01")]
@@ -78,7 +79,11 @@ def some(strategy: st.SearchStrategy, most: int = 2) -> st.SearchStrategy:
 
 
 def match() -> dict[str, st.SearchStrategy]:
-    return {"codes": some(PATTERNS), "visit_types": some(st.sampled_from(TYPES))}
+    return {
+        "codes": some(PATTERNS),
+        "categories": some(CATEGORIES, most=1),
+        "visit_types": some(st.sampled_from(TYPES)),
+    }
 
 
 @st.composite
@@ -123,6 +128,16 @@ def indices() -> st.SearchStrategy[dict]:
             optional=limits,
         ),
         st.fixed_dictionaries({"kind": st.just("birthday")}, optional=limits),
+        st.fixed_dictionaries(
+            {
+                "kind": st.just("first_diagnosis"),
+                "visit": st.fixed_dictionaries(
+                    {"codes": some(PATTERNS)},
+                    optional={"visit_types": match()["visit_types"]},
+                ),
+            },
+            optional=limits,
+        ),
     )
 
 
@@ -136,6 +151,7 @@ def outcomes() -> st.SearchStrategy[dict]:
         st.fixed_dictionaries(
             {"min_cost": st.sampled_from([10.5, 111.0, 2500.0])}, optional=match()
         ),
+        st.fixed_dictionaries({"kind": st.just("next_visit")}, optional=match()),
     )
 
 
@@ -143,6 +159,9 @@ def tasks(censored: bool = True) -> st.SearchStrategy[Task]:
     censoring = st.just({"require_enrolled_to_end": False})
     if censored:
         censoring |= st.fixed_dictionaries({"keep_if_outcome": st.booleans()})
+    censoring = st.builds(
+        lambda given, drop: given | {"drop_if_in_gap": drop}, censoring, st.booleans()
+    )
     ages = st.tuples(st.integers(0, 10), st.integers(10, 20))
     return st.fixed_dictionaries(
         {
@@ -166,5 +185,15 @@ def tasks(censored: bool = True) -> st.SearchStrategy[Task]:
             "gap_days": st.sampled_from(GAPS),
             "washout_days": st.sampled_from(LOOKBACKS),
             "exclusions": st.lists(criteria(), max_size=1),
+            "lookback_days": st.sampled_from(LOOKBACKS),
         },
-    ).map(Task.model_validate)
+    ).map(consistent)
+
+
+def consistent(given: dict) -> Task:
+    """Fields that exclude each other are dropped from what was drawn."""
+    if not given.get("gap_days"):
+        given = {**given, "censoring": {**given["censoring"], "drop_if_in_gap": False}}
+    if given["outcome"].get("kind") == "next_visit":
+        given = {name: value for name, value in given.items() if name != "washout_days"}
+    return Task.model_validate(given)

@@ -10,7 +10,9 @@ from typing import Any
 
 import polars as pl
 
-from claimpt_tf.tasks.spec import Criterion, Task, VisitMatch
+from claimpt_tf.codes.categories import category_of
+from claimpt_tf.tasks.criteria import Criterion, VisitMatch
+from claimpt_tf.tasks.spec import Task
 from tests.tasks.members import EPOCH, Member, Visit
 
 
@@ -18,16 +20,22 @@ def as_date(number: int) -> date:
     return EPOCH + timedelta(days=number)
 
 
-def has_code(visit: Visit, patterns: tuple[str, ...]) -> bool:
-    return any(
-        fnmatchcase(code, pattern + "*") for code in visit.codes for pattern in patterns
+def counts(code: str, match: VisitMatch) -> bool:
+    """Whether the code is one that the match names; any is, where it names none."""
+    if match.codes is None and match.categories is None:
+        return True
+    patterns, categories = match.codes or (), match.categories or ()
+    return any(fnmatchcase(code, pattern + "*") for pattern in patterns) or any(
+        fnmatchcase(category_of([code])[0], category) for category in categories
     )
 
 
 def matches(visit: Visit, match: VisitMatch) -> bool:
     if match.visit_types is not None and visit.type not in match.visit_types:
         return False
-    return match.codes is None or has_code(visit, match.codes)
+    if match.codes is None and match.categories is None:
+        return True
+    return any(counts(code, match) for code in visit.codes)
 
 
 def known(visit: Visit, index: int) -> bool:
@@ -84,6 +92,15 @@ def index_days(task: Task, member: Member) -> Iterator[int]:
             chosen = is_period_edge(day, index.every, index.at)
         elif index.kind == "birthday":
             chosen = is_birthday(member, day)
+        elif index.kind == "first_diagnosis":
+            chosen = day == min(
+                (
+                    visit.day + visit.length
+                    for visit in member.visits
+                    if matches(visit, index.visit)
+                ),
+                default=None,
+            )
         else:
             chosen = any(
                 visit.day + visit.length == day and matches(visit, index.visit)
@@ -157,17 +174,43 @@ def label(task: Task, members: list[Member], end: int) -> list[dict[str, Any]]:
         for index in taken(task, member, days):
             opens, closes = index + task.gap_days, index + task.horizon_days
             window = [visit for visit in member.visits if opens < visit.day <= closes]
+            categories = next_categories(task, window)
+            if task.outcome.kind == "next_visit":
+                if categories:
+                    rows.append(example(task, member, index, True, categories))
+                continue
             positive = occurred(task, window)
+            early = [visit for visit in member.visits if index < visit.day <= opens]
+            if task.censoring.drop_if_in_gap and occurred(task, early, washout=True):
+                continue
             if task.censoring.require_enrolled_to_end:
                 kept_anyway = positive and task.censoring.keep_if_outcome
                 if not (covered(member, index, closes) or kept_anyway):
                     continue
-            rows.append(example(task, member, index, positive))
+            rows.append(example(task, member, index, positive, []))
     return rows
 
 
-def example(task: Task, member: Member, index: int, positive: bool) -> dict[str, Any]:
-    seen = [visit for visit in member.visits if known(visit, index)]
+def next_categories(task: Task, window: list[Visit]) -> list[str]:
+    """Of the codes that count, on the first day of the window that has any."""
+    found = [
+        (visit.day, category_of([code])[0])
+        for visit in window
+        if matches(visit, task.outcome)
+        for code in visit.codes
+        if counts(code, task.outcome)
+    ]
+    first = min((day for day, _ in found), default=None)
+    return sorted({category for day, category in found if day == first})
+
+
+def example(
+    task: Task, member: Member, index: int, positive: bool, categories: list[str]
+) -> dict[str, Any]:
+    since = index - (task.lookback_days or 10**6)
+    seen = [
+        visit for visit in member.visits if known(visit, index) and visit.day > since
+    ]
     spans = [span for span in member.enrolled if span[0] <= index]
     return {
         "patient_id": member.id,
@@ -183,6 +226,9 @@ def example(task: Task, member: Member, index: int, positive: bool) -> dict[str,
         "cost": [visit.cost for visit in seen],
         "index_day": index,
         "label": int(positive),
+        "label_value": float(positive),
+        "label_categories": categories,
+        "label_row": -1,
         "visit_outcome": [int(occurred(task, [visit], washout=True)) for visit in seen],
     }
 

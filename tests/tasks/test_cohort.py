@@ -71,6 +71,9 @@ def test_an_example_holds_what_was_known_on_the_index_day() -> None:
             "cost": [900.0, 80.0],
             "index_day": day(INDEX),
             "label": 0,
+            "label_value": 0.0,
+            "label_categories": [],
+            "label_row": -1,
             "visit_outcome": [1, 0],
         }
     ]

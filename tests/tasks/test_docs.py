@@ -9,7 +9,8 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from claimpt_tf.tasks.spec import Criterion, Task, load_task, parse_task, shipped_tasks
+from claimpt_tf.tasks.criteria import Criterion
+from claimpt_tf.tasks.spec import Task, load_task, parse_task, shipped_tasks
 
 PAGE = Path(__file__).parents[2] / "docs" / "tasks.md"
 

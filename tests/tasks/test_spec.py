@@ -51,6 +51,7 @@ def test_shipped_tasks_are_those_documented() -> None:
     assert shipped_tasks() == [
         "asthma_exacerbation",
         "high_cost",
+        "next_visit_diagnosis",
         "readmission_30d",
         "self_harm",
     ]
@@ -101,13 +102,13 @@ def test_yaml_anchors_and_merges_work() -> None:
             "kind: calendar",
             "kind: calender",
             "my.yaml, line 9, index.kind: 'calender' is not one of calendar, fixed, "
-            "each_visit, birthday; did you mean calendar?",
+            "each_visit, first_diagnosis, birthday, table; did you mean calendar?",
         ),
         (
             "kind: calendar\n  ",
             "",
             "my.yaml, line 8, index.kind: missing, and required; one of calendar, "
-            "fixed, each_visit, birthday",
+            "fixed, each_visit, first_diagnosis, birthday",
         ),
         (
             "  every: quarter\n",
@@ -158,7 +159,8 @@ def test_yaml_anchors_and_merges_work() -> None:
         (
             "  codes: [ICD10CM:J4521]\n  visit_types: [ED, IP]",
             "  min_count: 2",
-            "my.yaml, line 11, outcome: needs codes, visit_types or min_cost",
+            "my.yaml, line 11, outcome: needs codes, categories, visit_types or "
+            "min_cost",
         ),
         (
             "visit_types: [ED, IP]",
@@ -180,7 +182,8 @@ def test_yaml_anchors_and_merges_work() -> None:
         (
             "codes: [ICD10CM:J45]\n      ",
             "",
-            "my.yaml, line 6, population.require[1]: needs codes, visit_types or both",
+            "my.yaml, line 6, population.require[1]: needs codes, categories or "
+            "visit_types",
         ),
         (
             "min_count: 2",
@@ -260,8 +263,8 @@ def test_an_unknown_name_gets_the_nearest_and_the_list() -> None:
         load_task("asthma_exacerbations")
     assert str(caught.value) == (
         "no task 'asthma_exacerbations'; did you mean 'asthma_exacerbation'? Shipped: "
-        "asthma_exacerbation, high_cost, readmission_30d, self_harm. Or give the path "
-        "of a YAML file."
+        "asthma_exacerbation, high_cost, next_visit_diagnosis, readmission_30d, "
+        "self_harm. Or give the path of a YAML file."
     )
     with pytest.raises(TaskError, match="no task 'qqq'; shipped: asthma"):
         load_task("qqq")

@@ -133,5 +133,5 @@ def test_the_transform_stands_alone() -> None:
         outputs = (
             pipeline | beam.Create(encode(frame)) | LabelRecords(monthly(), "some")
         )
-        assert_that(outputs["examples"], same_examples, label="examples")
+        assert_that(outputs["examples"]["some"], same_examples, label="examples")
         assert_that(outputs["attrition"], same_counts, label="counts")

@@ -46,6 +46,9 @@ def labelled_rows(draw: st.DrawFn) -> dict[str, object]:
         "cost": each(st.floats(0, 1e6, width=32)),
         "index_day": draw(DAY),
         "label": draw(st.integers(0, 1)),
+        "label_value": draw(st.floats(0, 1e6, width=32)),
+        "label_categories": draw(st.lists(TEXT, max_size=3)),
+        "label_row": draw(st.integers(-1, 100)),
         "visit_outcome": each(st.integers(0, 1)),
     }
 

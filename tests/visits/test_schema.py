@@ -33,6 +33,9 @@ ROWS = [
         "cost": [12.5, 0.0],
         "index_day": 14_100,
         "label": 1,
+        "label_value": 2.5,
+        "label_categories": ["CCSR:RSP009", "CPT:99211-99215"],
+        "label_row": 12,
         "visit_outcome": [0, 1],
     },
     {
@@ -49,6 +52,9 @@ ROWS = [
         "cost": [],
         "index_day": 0,
         "label": 0,
+        "label_value": 0.0,
+        "label_categories": [],
+        "label_row": -1,
         "visit_outcome": [],
     },
 ]

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from claimpt_tf import __version__
+from claimpt_tf.claims.readers.registry import reader_names
 from claimpt_tf.errors import ClaimPTError
 
 COMMANDS = "claimpt.commands"  # entry points by which other packages add commands
@@ -88,7 +89,12 @@ def simulate(out: str, members: int, years: int, seed: int, file_format: str) ->
 
 
 @cli.command()
-@click.option("--source", required=True, help="Input standard: tuva, synpuf.")
+@click.option(
+    "--source",
+    required=True,
+    metavar="NAME",
+    help=f"Input standard: {', '.join(reader_names())}.",
+)
 @click.option("--input", "input_path", required=True, help="Folder of the tables.")
 @click.option("--output", required=True, help="Folder to make.")
 @click.option("--key-file", help="Key that hashes member ids (default: your own).")

@@ -10,13 +10,19 @@ import click
 import yaml
 from pydantic import ValidationError
 
+from claimpt_tf.claims.readers.registry import reader_names
 from claimpt_tf.errors import InputError
 from claimpt_tf.tasks.spec import load_task
 from claimpt_tf.visits.rules import load_rules
 from pipeline.configs import RunConfig
 
 _SHARED = (
-    click.option("--source", required=True, help="Input standard: tuva, synpuf."),
+    click.option(
+        "--source",
+        required=True,
+        metavar="NAME",
+        help=f"Input standard: {', '.join(reader_names())}.",
+    ),
     click.option("--task", required=True, help="A shipped task, or a YAML file."),
     click.option(
         "--preset", default="small", show_default=True, help="Size of the network."

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 
 from claimpt_tf.claims.table_spec import Column, TableSpec
 from claimpt_tf.errors import InputError
 
+# A function of a column, as exports by SQL name what they did not rename:
+# date(visit_start_date,'unixepoch').
+_EXPRESSION = re.compile(r"""^\w+\(\s*(?:\w+\.)?["`\[]?(\w+)["`\]]?\s*(?:,.*)?\)$""")
+
 
 def match(spec: TableSpec, header: Sequence[str], source: str) -> dict[str, int]:
     """Where each column of `spec` stands in a file.
 
-    Names are compared without regard to case and surrounding white space.
+    Names are compared without regard to case and surrounding white space. Where a
+    column has no name of its own but is a function of one, as in an export of
+    `SELECT date(day, 'unixepoch')`, it goes by the name of that one.
 
     Args:
       spec: The table the file should hold.
@@ -30,18 +37,25 @@ def match(spec: TableSpec, header: Sequence[str], source: str) -> dict[str, int]
       >>> spec = TableSpec("visits", (Column("person"), Column("day", "date")))
       >>> match(spec, ["Day ", "PERSON"], "visits.csv")
       {'person': 1, 'day': 0}
+      >>> match(spec, ["PERSON", "date(day,'unixepoch')"], "visits.csv")
+      {'person': 0, 'day': 1}
       >>> match(spec, ["person", "days"], "v.csv")
       Traceback (most recent call last):
       ...
       claimpt_tf.errors.InputError: v.csv: column 'day' is missing; nearest is 'days'
     """
     positions: dict[str, list[int]] = {}
+    computed: dict[str, list[int]] = {}
     for position, name in enumerate(header):
-        positions.setdefault(name.strip().lower(), []).append(position)
+        spelt = name.strip().lower()
+        positions.setdefault(spelt, []).append(position)
+        if expression := _EXPRESSION.match(spelt):
+            computed.setdefault(expression[1], []).append(position)
+    positions = {**computed, **positions}
     found = {
-        column.name: positions[spelt]
+        column.name: positions[named]
         for column in spec.columns
-        if (spelt := _spelling(column, positions)) is not None
+        if (named := _spelling(column, positions)) is not None
     }
     complaints = [
         f"column '{name}' stands there {len(places)} times (columns "

@@ -117,6 +117,22 @@ class LineChecks:
         self.drop(end_day < day, "end_before_start", columns[1])
         return day, end_day
 
+    def span(
+        self, start: pl.Series, end: pl.Series, columns: tuple[str, str]
+    ) -> tuple[pl.Series, pl.Series]:
+        """An enrolment span; one that is open or ends in the future ends today.
+
+        Args:
+          start: Int32, from `first_day`.
+          end: Int32, from `last_day`; null where it is open.
+          columns: Where they come from, for the reasons.
+        """
+        self.note(end.is_null(), "end_open", columns[1])
+        self.drop(start > self._today, "date_in_future", columns[0])
+        self.drop(end < start, "end_before_start", columns[1])
+        today = pl.lit(self._today, dtype=pl.Int32)
+        return start, pl.select(pl.min_horizontal(end, today)).to_series()
+
     def amounts(self, column: str) -> pl.Series:
         """Float64 amounts, null where missing; unreadable ones are noted."""
         given = self._lines[column]
@@ -148,7 +164,7 @@ class LineChecks:
         kept = claim_lines.with_columns(self._lines["row"]).filter(good)
         named = {name for kind in codes for name in (*kind.columns, kind.system_column)}
         own = sorted(named & set(kept.columns))
-        given = self._lines.select(sorted(named & set(self._lines.columns)))
+        given = self._lines.select("row", *sorted(named & set(self._lines.columns)))
         coded = code_rows(given.filter(good).hstack(kept.select(own)), codes)
         rows = kept.drop(own)[coded["index"]].hstack(coded)
         if "encounter" not in rows.columns:

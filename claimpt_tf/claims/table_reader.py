@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import polars as pl
@@ -36,13 +37,18 @@ class TableReader(ABC):
         """Make events or members of some rows.
 
         Args:
-          unit: Where the rows come from.
+          unit: Where the rows come from; `unit.folder` is the input folder, for
+            `whole_table`.
           source: The file's name, for the `source` columns.
           lines: `row` (Int64) and every column of the table's spec that the file has,
             as the file types it: CSV cells are String and null when empty. Optional
             columns the file lacks are null Strings.
           key: To hash member ids with.
         """
+
+    def tables_in(self, input_path: str) -> Sequence[TableSpec]:
+        """The tables to read of this input; a subclass may choose among `tables`."""
+        return self.tables
 
     def spec(self, table: str) -> TableSpec:
         """The table of this name."""
@@ -54,15 +60,18 @@ class TableReader(ABC):
 
     def inspect(self, input_path: str) -> InputReport:
         """As `check`; tells what was found."""
-        return inspect_tables(self.tables, input_path, self.nested)
+        return inspect_tables(self.tables_in(input_path), input_path, self.nested)
 
     def units(self, input_path: str) -> list[Unit]:
         """Whole CSV files and Parquet row groups, by table, file and part."""
-        found = find_files(self.tables, input_path, self.nested)
+        tables = self.tables_in(input_path)
+        found = find_files(tables, input_path, self.nested)
+        folder = str(Path(input_path).absolute())
         return [
-            Unit(table, str(file.path.absolute()), part)
-            for table, files in found.items()
-            for file in files
+            Unit(table.name, str(file.path.absolute()), part, folder)
+            for table in tables
+            if table.role != "lookup"
+            for file in found[table.name]
             for part in range(file.open().parts)
         ]
 

@@ -38,7 +38,9 @@ class TableSpec:
       pattern: Regular expression searched in a file's or folder's name, suffix apart,
         in lower case; the table's own name between word ends where it is empty.
       example: A file name to show to a person who has none that fits.
-      role: `claims` tables name members that an `eligibility` table must know.
+      role: `claims` tables name members that an `eligibility` table must know; a
+        `lookup` holds no members: it is not read line by line, but whole where other
+        tables are read.
     """
 
     name: str
@@ -46,7 +48,7 @@ class TableSpec:
     required: bool = True
     pattern: str = ""
     example: str = ""
-    role: Literal["claims", "eligibility", "other"] = "claims"
+    role: Literal["claims", "eligibility", "other", "lookup"] = "claims"
     _compiled: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from claimpt_tf.claims.line_checks import UNKNOWN_INSTITUTION
 
 NO_ENROLMENT = "member_without_enrolment"
 NO_BIRTH_DATE = "birth_date_missing"
+NO_PERSON = "person_missing"
 SPAN_REVERSED = "enrolment_ends_before_start"
 UNKNOWN_SEX = "U"
 
@@ -31,7 +32,8 @@ def member_table(
       One row for each of `people`, in that order: `who`, the row's number; `member`;
       `birth_day` Int32 and `institution` String, null when unknown; `sex` F, M or U;
       `enrolled_from` and `enrolled_to` List(Int64), and `enrolled`, whether there is
-      any span; `conflict`, whether rows disagree on the birth date.
+      any span; `conflict`, whether rows disagree on the birth date; `described`,
+      whether any row says more of the member than when they were enrolled.
 
     Example:
       >>> rows = pl.DataFrame(
@@ -52,6 +54,7 @@ def member_table(
     order = ["member", "enrolled_to", "enrolled_from", "birth_day", "sex"]
     known = (
         members.with_columns(
+            described=pl.col("sex").is_not_null() | pl.col("birth_day").is_not_null(),
             sex=pl.when(pl.col("sex").is_in(_SEXES)).then("sex"),
             institution=pl.when(
                 ~pl.col("institution").is_in(["", UNKNOWN_INSTITUTION])
@@ -61,6 +64,7 @@ def member_table(
         .group_by("member", maintain_order=True)
         .agg(
             pl.col("birth_day", "sex", "institution").drop_nulls().last(),
+            pl.col("described").any(),
             conflict=pl.col("birth_day").drop_nulls().n_unique() > 1,
         )
     )
@@ -72,7 +76,7 @@ def member_table(
         .join(spans, on="member", how="left", maintain_order="left")
         .with_columns(
             pl.col("sex").fill_null(UNKNOWN_SEX),
-            pl.col("conflict").fill_null(False),
+            pl.col("conflict", "described").fill_null(False),
             pl.col("enrolled_from", "enrolled_to").fill_null([]),
         )
         .with_columns(enrolled=pl.col("enrolled_from").list.len() > 0)
@@ -94,11 +98,12 @@ def enrolment_fates(members: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame
     column = {
         SPAN_REVERSED: "enrolled_to",
         NO_ENROLMENT: "enrolled_from",
+        NO_PERSON: "member",
         NO_BIRTH_DATE: "birth_day",
     }
     return (
         members.join(
-            people.select("member", "enrolled", birth="birth_day"),
+            people.select("member", "enrolled", "described", birth="birth_day"),
             on="member",
             how="left",
             maintain_order="left",
@@ -111,6 +116,8 @@ def enrolment_fates(members: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame
             .then(pl.lit(SPAN_REVERSED))
             .when(~pl.col("enrolled").fill_null(False))
             .then(pl.lit(NO_ENROLMENT))
+            .when(~pl.col("described").fill_null(False))
+            .then(pl.lit(NO_PERSON))
             .when(pl.col("birth").is_null())
             .then(pl.lit(NO_BIRTH_DATE))
             .otherwise(pl.lit("kept")),

@@ -46,6 +46,7 @@ def test_one_row_of_each_table(tuva_folder: TuvaFolder) -> None:
     member = hash_members(pl.Series(["P1"]), KEY)[0]
     service, fill = day("2019-03-07"), day("2019-03-08")
     common = {"member": member, "denied": False, "institution": "payer a"}
+    common["encounter"] = None
     visit = {"day": service, "end_day": service, "setting": "OP", "claim": "C1"}
     visit |= {"line": 1, "source": "medical_claim.csv", "row": 1, **common}
     drug = {"day": fill, "end_day": fill, "setting": "RX", "claim": "R1", "line": 1}

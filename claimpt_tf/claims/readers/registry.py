@@ -5,17 +5,20 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
+from typing import TYPE_CHECKING
 
 from claimpt_tf.claims import readers
-from claimpt_tf.claims.reader import Reader
 from claimpt_tf.errors import InputError
+
+if TYPE_CHECKING:  # so that the command line lists the names without Polars
+    from claimpt_tf.claims.reader import Reader
 
 
 def reader_names() -> list[str]:
     """The names `--source` accepts: the modules of this package, this one apart.
 
     Example:
-      >>> {"synpuf", "tuva"} <= set(reader_names())
+      >>> {"omop", "synpuf", "synthea", "tuva"} <= set(reader_names())
       True
     """
     modules = (module.name for module in pkgutil.iter_modules(readers.__path__))

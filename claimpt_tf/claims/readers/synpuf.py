@@ -6,7 +6,6 @@ Columns, rules and examples stand in docs/sources.md.
 from __future__ import annotations
 
 import datetime
-import functools
 import itertools
 import re
 from collections.abc import Sequence
@@ -14,15 +13,15 @@ from pathlib import Path
 
 import polars as pl
 
-from claimpt_tf.claims import cells, header
+from claimpt_tf.claims import cells
 from claimpt_tf.claims.code_rows import CodeColumns
-from claimpt_tf.claims.input_folder import find_files, source_of
+from claimpt_tf.claims.input_folder import find_files
 from claimpt_tf.claims.line_checks import LineChecks
 from claimpt_tf.claims.preflight import InputReport
 from claimpt_tf.claims.reader import Chunk, Unit
-from claimpt_tf.claims.table_file import open_table
 from claimpt_tf.claims.table_reader import TableReader
 from claimpt_tf.claims.table_spec import Column, TableSpec
+from claimpt_tf.claims.whole_table import whole_files
 from claimpt_tf.codes import normalise
 from claimpt_tf.errors import InputError
 
@@ -110,6 +109,8 @@ DRUGS = TableSpec(
     ),
     required=False,
 )
+
+_MONTHS_SPEC = TableSpec(BENEFICIARIES.name, (_MEMBER, Column(_MONTHS)))
 
 _SEXES = {"1": "M", "2": "F"}
 _RACES = {"1": "white", "2": "black", "3": "other", "5": "hispanic"}
@@ -331,7 +332,8 @@ def _spans(
     before, after = (_neighbour(unit, year, step) for step in (-1, 1))
     frame = pl.DataFrame({"id": ids, "months": months, "death": death})
     for name, path in (("before", before), ("after", after)):
-        known = _covered_months(path) if path else _NO_MONTHS
+        known = whole_files(_MONTHS_SPEC, [path] if path else [], _covered_months)
+        known = known.unique("id", keep="first", maintain_order=True)
         frame = frame.join(
             known.rename({"months": name}), on="id", how="left", maintain_order="left"
         )
@@ -364,9 +366,6 @@ def _spans(
     )
 
 
-_NO_MONTHS = pl.DataFrame(schema={"id": pl.String, "months": pl.Int32})
-
-
 def _day(year: int, month: int) -> int:
     return (datetime.date(year, month, 1) - cells.EPOCH).days
 
@@ -391,26 +390,9 @@ def _neighbour(unit: Unit, year: int, step: int) -> Path | None:
     return other if other.exists() else None
 
 
-def _covered_months(path: Path) -> pl.DataFrame:
-    """`id` and `months` of each member in a beneficiary file."""
-    state = path.stat()
-    return _months_in(path, state.st_mtime_ns, state.st_size)
-
-
-@functools.lru_cache(maxsize=4)
-def _months_in(path: Path, modified: int, size: int) -> pl.DataFrame:
-    """Read once for all batches of a file, unless the file changes."""
-    source = source_of(BENEFICIARIES, str(path))
-    file = open_table(path, source)
-    places = header.match(BENEFICIARIES, file.header(), source)
-    wanted = {name: places[name] for name in ("DESYNPUF_ID", _MONTHS)}
-    frames = [
-        batch.frame.select(
-            id=cells.text(batch.frame["DESYNPUF_ID"]),
-            months=batch.frame[_MONTHS].cast(pl.Int32, strict=False),
-        )
-        for part in range(file.parts)
-        for batch in file.batches(wanted, part, 100_000)
-    ]
-    months = pl.concat([_NO_MONTHS, *frames]).drop_nulls("id")
-    return months.unique("id", keep="first", maintain_order=True)
+def _covered_months(rows: pl.DataFrame) -> pl.DataFrame:
+    """`id` and `months` of each member in some rows of a beneficiary file."""
+    return rows.select(
+        id=cells.text(rows["DESYNPUF_ID"]),
+        months=rows[_MONTHS].cast(pl.Int32, strict=False),
+    ).drop_nulls("id")

@@ -185,14 +185,8 @@ def _enrolment(lines: pl.DataFrame, member: pl.Series, checks: LineChecks) -> Ch
     start = checks.first_day(given[columns[0]], columns[:1])
     given_end = checks.last_day(given[columns[1]], columns[1:2])
     death = checks.last_day(given[columns[2]], columns[2:])
-    checks.note(given_end.is_null(), "end_open", "enrollment_end_date")
-    checks.drop(start > checks.today, "date_in_future", "enrollment_start_date")
-    checks.drop(given_end < start, "end_before_start", "enrollment_end_date")
+    start, end = checks.span(start, given_end, (columns[0], columns[1]))
     checks.drop(death < start, "end_before_start", "death_date")
-    today = pl.lit(checks.today, dtype=pl.Int32)
-    end = pl.DataFrame({"end": given_end, "death": death}).select(
-        pl.min_horizontal("end", "death", today)
-    )
     return checks.enrolment(
         pl.DataFrame(
             {
@@ -202,7 +196,7 @@ def _enrolment(lines: pl.DataFrame, member: pl.Series, checks: LineChecks) -> Ch
                 "race": cells.text(lines["race"]).str.to_lowercase(),
                 "institution": _institution(lines),
                 "enrolled_from": start,
-                "enrolled_to": end.to_series(),
+                "enrolled_to": pl.select(pl.min_horizontal(end, death)).to_series(),
             }
         )
     )

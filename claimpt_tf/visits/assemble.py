@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from claimpt_tf.claims.events import QUARANTINE_SCHEMA, SETTINGS
 from claimpt_tf.claims.line_checks import UNKNOWN_INSTITUTION
 from claimpt_tf.codes.validate import count_unknown
 from claimpt_tf.visits import lines as claim_lines
+from claimpt_tf.visits.claim_lines import ClaimLines
 from claimpt_tf.visits.grouping import OTHER, group_lines
 from claimpt_tf.visits.members import UNKNOWN_SEX, enrolment_fates, member_table
 from claimpt_tf.visits.rules import VisitRules
@@ -73,20 +75,33 @@ def assemble(
       >>> done.timelines.select("visit_days", "visit_types", "codes").row(0)
       ([15010], ['OP'], [['ICD10CM:R509']])
     """
+    return assemble_lines(
+        ClaimLines.of(_with_table(events, EVENTS_TABLE)),
+        _with_table(members, MEMBERS_TABLE),
+        rules,
+    )
+
+
+def assemble_lines(
+    claims: ClaimLines, members: pl.DataFrame, rules: VisitRules | None = None
+) -> Assembled:
+    """As `assemble`, of events that are already lines and codes.
+
+    Args:
+      claims: Lines with `table`; `member` may be an Enum.
+      members: MEMBER_SCHEMA and `table`.
+      rules: The choices; the defaults when None.
+    """
     rules = rules or VisitRules()
-    events = _with_table(events, EVENTS_TABLE)
-    members = _with_table(members, MEMBERS_TABLE)
     people = member_table(
-        members, _people(events, members), rules.enrolment_tolerance_days
+        members, _people(claims.lines, members), rules.enrolment_tolerance_days
     )
-    events = claim_lines.number_lines(_with_who(events, people))
-    lines = claim_lines.settle(
-        claim_lines.line_table(events), events, people, rules.denied == "drop"
+    lines, codes = claim_lines.number_lines(
+        ClaimLines(_with_who(claims.lines, people), claims.codes)
     )
+    lines = claim_lines.settle(lines, codes, people, rules.denied == "drop")
     kept, visits = group_lines(lines.filter(pl.col("fate") == claim_lines.KEPT), rules)
-    coded = events.filter(
-        pl.col("system").is_not_null() & pl.col("code").is_not_null()
-    ).join(kept.select("line_id", "visit"), on="line_id")
+    coded = _of_visits(codes, lines, kept)
     codes = visit_codes(coded, visits)
     wanted = people.filter("enrolled", pl.col("birth_day").is_not_null())
     done = timelines(_with_institution(wanted, kept), visits, codes)
@@ -109,9 +124,22 @@ def _with_table(frame: pl.DataFrame, default: str) -> pl.DataFrame:
     return frame.with_columns(table=pl.lit(default))
 
 
-def _people(events: pl.DataFrame, members: pl.DataFrame) -> pl.Series:
-    ids = [events["member"].unique(), members["member"].unique()]
+def _people(lines: pl.DataFrame, members: pl.DataFrame) -> pl.Series:
+    ids = [lines["member"].unique().cast(pl.String), members["member"].unique()]
     return pl.concat(ids).unique().drop_nulls().sort()
+
+
+def _of_visits(
+    codes: pl.DataFrame, lines: pl.DataFrame, kept: pl.DataFrame
+) -> pl.DataFrame:
+    """The codes of kept lines, with `visit`, and `day` and `line` of their lines."""
+    visit = np.full(lines.height, -1, dtype=np.int64)
+    visit[kept["at"].to_numpy()] = kept["visit"].to_numpy()
+    of_code = pl.Series(visit[codes["at"].to_numpy()], dtype=pl.Int64)
+    coded = codes.with_columns(visit=of_code).filter(pl.col("visit") >= 0)
+    return coded.with_columns(
+        lines[name].gather(coded["at"]) for name in ("day", "line")
+    )
 
 
 def _with_who(events: pl.DataFrame, people: pl.DataFrame) -> pl.DataFrame:

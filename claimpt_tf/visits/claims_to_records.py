@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,32 +22,32 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import PCollection, TaggedOutput
 
-from claimpt_tf.claims.events import (
-    EVENT_SCHEMA,
-    MEMBER_SCHEMA,
-    QUARANTINE_SCHEMA,
-)
+from claimpt_tf.claims.events import MEMBER_SCHEMA, QUARANTINE_SCHEMA
 from claimpt_tf.claims.privacy import load_key, shift_dates
 from claimpt_tf.claims.reader import Chunk, Reader, Unit
 from claimpt_tf.claims.readers.registry import reader_for
 from claimpt_tf.visits import pieces
-from claimpt_tf.visits.assemble import assemble
+from claimpt_tf.visits.assemble import assemble_lines
+from claimpt_tf.visits.claim_lines import ClaimLines
 from claimpt_tf.visits.records import encode, write_framed
 from claimpt_tf.visits.rules import VisitRules
+from claimpt_tf.visits.spill import Store, Stored, taken
 from claimpt_tf.visits.splits import SHARES, SPLITS, check_shares, split_of
 from claimpt_tf.visits.summary import DATES_SHIFTED, merge_counts
 
 BATCH_ROWS = 50_000  # rows a reader turns into events at once
-PIECE_EVENTS = 1_000_000  # events held before they are cut into buckets
+PIECE_LINES = 250_000  # lines held before they are cut into buckets
 SHARD_NAME = "data_tfrecord"
 
 _QUARANTINE, _COUNTS = "quarantine", "counts"
 
-Piece = tuple[str, str, bytes]  # kind (events or members), table, frame
+# Kind (lines or members), table, and the frame or where it is stored.
+Piece = tuple[str, str, bytes | Stored]
 Listener = Callable[[str, int], None]
 
 # Told of finished work when the pipeline runs inside this process; see `ingest`.
 listeners: list[Listener] = []
+_telling = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ class ClaimsToBlocks(beam.PTransform):
       buckets: How many pieces the members are cut into; each must fit in memory.
       shares: Percentages for train, eval and test.
       shift_dates: Whether each member's dates are moved, as `privacy.shift_dates` does.
+      spill: A folder on a disk of this machine for what meets in a bucket, if the
+        runner keeps what it groups in memory, as Beam's local one does; only where
+        all workers are on this machine. The caller removes it.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class ClaimsToBlocks(beam.PTransform):
         buckets: int = 1,
         shares: Sequence[int] = SHARES,
         shift_dates: bool = False,
+        spill: str | None = None,
     ) -> None:
         """See the class."""
         super().__init__()
@@ -100,6 +105,7 @@ class ClaimsToBlocks(beam.PTransform):
         self._buckets = buckets
         self._shares = tuple(shares)
         self._shift = shift_dates
+        self._spill = spill
 
     def expand(self, pipeline: beam.Pipeline) -> dict[str, PCollection]:
         """See the class."""
@@ -110,7 +116,13 @@ class ClaimsToBlocks(beam.PTransform):
             | "Spread" >> beam.Reshuffle()
             | "Read"
             >> beam.ParDo(
-                _ReadAndCut(self._source, self._key_file, self._buckets, self._shift)
+                _ReadAndCut(
+                    self._source,
+                    self._key_file,
+                    self._buckets,
+                    self._shift,
+                    self._spill,
+                )
             ).with_outputs(_QUARANTINE, _COUNTS, main="pieces")
         )
         # Every bucket gets a piece, so every shard is written even if it is empty.
@@ -222,11 +234,13 @@ class _ReadAndCut(beam.DoFn):
         key_file: str | None,
         buckets: int,
         shift: bool = False,
+        spill: str | None = None,
     ):
         self._source = source
         self._key_file = key_file
         self._buckets = buckets
         self._shift = shift
+        self._spill = spill
 
     def setup(self) -> None:
         self._reader = _reader(self._source)
@@ -236,19 +250,22 @@ class _ReadAndCut(beam.DoFn):
         return {k: v for k, v in vars(self).items() if k not in ("_key", "_reader")}
 
     def process(self, unit: Unit) -> Iterator[Any]:
-        held: dict[str, list[pl.DataFrame]] = {"events": [], "members": []}
         lines = 0
-        for chunk in self._reader.read(unit, self._key, BATCH_ROWS):
-            lines += chunk.lines
-            yield TaggedOutput(_COUNTS, _chunk_counts(chunk))
-            if not chunk.quarantined.is_empty():
-                yield TaggedOutput(_QUARANTINE, pieces.to_bytes(chunk.quarantined))
-            for kind, frame in (("events", chunk.events), ("members", chunk.members)):
-                if frame is not None:
-                    held[kind].append(self._moved(frame))
-            if sum(map(len, held["events"])) >= PIECE_EVENTS:
-                yield from self._cut(unit.table, held)
-        yield from self._cut(unit.table, held)
+        with Store(self._spill) as store:
+            held = _Held(unit.table, self._buckets, store)
+            for chunk in self._reader.read(unit, self._key, BATCH_ROWS):
+                lines += chunk.lines
+                yield TaggedOutput(_COUNTS, _chunk_counts(chunk))
+                if not chunk.quarantined.is_empty():
+                    quarantined = pieces.to_bytes(chunk.quarantined)
+                    yield TaggedOutput(_QUARANTINE, quarantined)
+                if chunk.events is not None:
+                    held.lines.append(ClaimLines.of(self._moved(chunk.events)))
+                if chunk.members is not None:
+                    held.members.append(self._moved(chunk.members))
+                if held.height >= PIECE_LINES:
+                    yield from held.cut()
+            yield from held.cut()
         if self._shift:
             yield TaggedOutput(_COUNTS, {DATES_SHIFTED: 1})
         _tell("lines", lines)
@@ -256,15 +273,37 @@ class _ReadAndCut(beam.DoFn):
     def _moved(self, frame: pl.DataFrame) -> pl.DataFrame:
         return shift_dates(frame, self._key) if self._shift else frame
 
-    def _cut(
-        self, table: str, held: dict[str, list[pl.DataFrame]]
-    ) -> Iterator[tuple[int, Piece]]:
-        for kind, frames in held.items():
-            if frames:
-                frame = pl.concat(frames)
-                frames.clear()
-                for bucket, part in pieces.by_bucket(frame, self._buckets):
-                    yield bucket, (kind, table, pieces.to_bytes(part))
+
+class _Held:
+    """Frames of a unit that wait to be cut into buckets."""
+
+    def __init__(self, table: str, buckets: int, store: Store):
+        self.lines: list[ClaimLines] = []
+        self.members: list[pl.DataFrame] = []
+        self._table = table
+        self._buckets = buckets
+        self._store = store
+
+    @property
+    def height(self) -> int:
+        return sum(held.lines.height for held in self.lines) + sum(
+            held.height for held in self.members
+        )
+
+    def cut(self) -> Iterator[tuple[int, Piece]]:
+        if self.lines:
+            lines = pl.concat([held.lines for held in self.lines])
+            codes = pl.concat([held.codes for held in self.lines])
+            self.lines.clear()
+            for bucket, data in pieces.lines_by_bucket(
+                ClaimLines(lines, codes), self._buckets
+            ):
+                yield bucket, ("lines", self._table, self._store.put(data))
+        if self.members:
+            members = pl.concat(self.members)
+            self.members.clear()
+            for bucket, data in pieces.by_bucket(members, self._buckets):
+                yield bucket, ("members", self._table, self._store.put(data))
 
 
 class _Assemble(beam.DoFn):
@@ -276,18 +315,23 @@ class _Assemble(beam.DoFn):
 
     def process(self, element: tuple[int, Iterable[Piece | None]]) -> Iterator[Any]:
         bucket, parts = element
-        frames: dict[str, list[pl.DataFrame]] = {"events": [], "members": []}
+        lines: list[tuple[str, bytes]] = []
+        members = [MEMBER_SCHEMA.to_frame().with_columns(table=pl.lit(None, pl.String))]
         for part in parts:
             if part is not None:
-                kind, table, data = part
-                frame = pieces.from_bytes(data).with_columns(table=pl.lit(table))
-                frames[kind].append(frame)
-        made = assemble(
-            _together(frames["events"], EVENT_SCHEMA),
-            _together(frames["members"], MEMBER_SCHEMA),
-            VisitRules.model_validate_json(self._rules),
+                kind, table, stored = part
+                data = taken(stored)
+                if kind == "lines":
+                    lines.append((table, data))
+                else:
+                    frame = pieces.from_bytes(data)
+                    members.append(frame.with_columns(table=pl.lit(table)))
+        claims = pieces.joined_lines(lines)
+        lines.clear()
+        made = assemble_lines(
+            claims, pl.concat(members), VisitRules.model_validate_json(self._rules)
         )
-        frames.clear()
+        del claims
         yield TaggedOutput(_COUNTS, made.counts)
         if not made.quarantined.is_empty():
             yield TaggedOutput(_QUARANTINE, pieces.to_bytes(made.quarantined))
@@ -301,11 +345,6 @@ class _Assemble(beam.DoFn):
 
 def _reader(source: str | Reader) -> Reader:
     return reader_for(source) if isinstance(source, str) else source
-
-
-def _together(frames: list[pl.DataFrame], schema: pl.Schema) -> pl.DataFrame:
-    empty = schema.to_frame().with_columns(table=pl.lit(None, pl.String))
-    return pl.concat([empty, *frames])
 
 
 def _chunk_counts(chunk: Chunk) -> dict[str, int]:
@@ -384,5 +423,6 @@ def _write(path: str, content: io.BytesIO) -> str:
 
 
 def _tell(what: str, amount: int) -> None:
-    for listener in listeners:
-        listener(what, amount)
+    with _telling:
+        for listener in listeners:
+            listener(what, amount)

@@ -116,12 +116,20 @@ def ingest(
         with _listening(progress, lines, buckets):
             _run(
                 ClaimsToBlocks(
-                    source, input_path, rules, key_file, buckets, shares, shift_dates
+                    source,
+                    input_path,
+                    rules,
+                    key_file,
+                    buckets,
+                    shares,
+                    shift_dates,
+                    str(draft / "spill"),
                 ),
                 str(draft),
                 buckets,
                 beam_args,
             )
+        shutil.rmtree(draft / "spill", ignore_errors=True)
         counts_file = draft / "counts.json"
         counts = json.loads(counts_file.read_text())
         counts_file.unlink()

@@ -7,8 +7,10 @@ totals reconcile.
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
+from claimpt_tf.visits.claim_lines import ClaimLines
 from claimpt_tf.visits.members import NO_BIRTH_DATE, NO_ENROLMENT
 
 KEPT = "kept"
@@ -31,60 +33,56 @@ FATE = pl.Enum([KEPT, DUPLICATE, REVERSED, DENIED, *QUARANTINED])
 _ROW_BITS = 40
 
 
-def number_lines(events: pl.DataFrame) -> pl.DataFrame:
-    """Adds `line_id` to events and puts the events of a line next to each other.
+def number_lines(claims: ClaimLines) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Puts the lines in a lasting order, and tells each code its line.
 
     Args:
-      events: EVENT_SCHEMA plus `table`, in any order.
+      claims: Lines with `table` and `who` (UInt32), in any order.
 
     Returns:
-      The events sorted by `line_id` (Int64), which grows with table, file and row.
+      The lines by table, file and row: LINE_SCHEMA and `at`, their place in that order
+      (UInt32); `line_id` (Int64), unique among all lines of a run; `claim_number`
+      (Int64), equal within a claim; `end_day` no earlier than `day`; no nulls in
+      `claim`, `line` and `denied` (a line without a claim id is a claim of its own).
+      And the codes with `at`, in no order.
     """
-    key = pl.lit(0, pl.Int64)
-    for column in ("table", "source"):
-        names = events[column].unique().drop_nulls().sort()
-        index = pl.col(column).cast(pl.Enum(names)).to_physical().cast(pl.Int64)
-        key = key * max(len(names), 1) + index.fill_null(0)
-    numbered = events.with_columns(
-        line_id=key * 2**_ROW_BITS + pl.col("row").fill_null(0)
+    table, source = (_ordered_index(claims.lines[name]) for name in ("table", "source"))
+    files = pl.DataFrame({"table": table, "source": source})
+    line_id = files.select(
+        (pl.col("table") * (pl.col("source").max() + 1) + pl.col("source"))
+        * 2**_ROW_BITS
+        + claims.lines["row"].fill_null(0)
+    ).to_series()
+    lines = claims.lines.with_columns(line_id=line_id, table_number=table)
+    at = np.repeat(np.arange(lines.height), lines["codes"].to_numpy())
+    if not line_id.is_sorted():
+        order = np.argsort(line_id.to_numpy(), kind="stable")
+        place = np.empty_like(order)
+        place[order] = np.arange(lines.height)
+        lines, at = lines[order], place[at]
+    lines = lines.with_columns(
+        pl.col("claim").fill_null(pl.format("row {}", "line_id")),
+        pl.col("line").fill_null(0),
+        pl.col("denied").fill_null(False),
+        end_day=pl.max_horizontal("day", "end_day"),
+    ).with_row_index("at")
+    claim = pl.DataFrame({"claim": _index(lines["claim"])}).hstack(
+        lines.select("who", "table_number")
     )
-    if numbered["line_id"].is_sorted():
-        return numbered.with_columns(pl.col("line_id").set_sorted())
-    return numbered.sort("line_id")
-
-
-def line_table(events: pl.DataFrame) -> pl.DataFrame:
-    """One row a claim line, from events in the order of `number_lines`.
-
-    Args:
-      events: Numbered events.
-
-    Returns:
-      `line_id` and the line's other columns, with `end_day` no earlier than `day`
-      and `cents` (Int64), what was paid for it, in place of `amount`. Without a
-      claim id a line is a claim of its own.
-    """
-    where = ["who", "table", "source", "row"]
-    once = [*where, "encounter", "claim", "line", "day", "end_day"]
-    cents = pl.when(pl.col("amount").is_finite()).then(pl.col("amount") * 100)
+    number = claim.select(
+        (pl.col("claim") * (pl.col("who").max().cast(pl.Int64) + 1) + pl.col("who"))
+        * (pl.col("table_number").max() + 1)
+        + pl.col("table_number")
+    ).to_series()
     return (
-        events.group_by("line_id", maintain_order=True)
-        .agg(
-            pl.col(*once, "setting", "denied", "institution").first(),
-            cents=cents.round().cast(pl.Int64).sum(),
-        )
-        .with_columns(
-            pl.col("claim").fill_null(pl.format("row {}", "line_id")),
-            pl.col("line").fill_null(0),
-            pl.col("denied").fill_null(False),
-            end_day=pl.max_horizontal("day", "end_day"),
-        )
+        lines.drop("table_number").with_columns(claim_number=_index(number)),
+        claims.codes.with_columns(at=pl.Series(at, dtype=pl.UInt32)),
     )
 
 
 def settle(
     lines: pl.DataFrame,
-    events: pl.DataFrame,
+    codes: pl.DataFrame,
     people: pl.DataFrame,
     drop_denied: bool,
 ) -> pl.DataFrame:
@@ -98,8 +96,8 @@ def settle(
     it cancels one original, preferably one with the same codes and dates.
 
     Args:
-      lines: From `line_table`.
-      events: The numbered events the lines came from.
+      lines: From `number_lines`.
+      codes: Likewise.
       people: From `member_table`; a line's `who` is a row number in it.
       drop_denied: Whether denied lines leave the timeline.
 
@@ -120,8 +118,8 @@ def settle(
         .then(pl.lit(BEFORE_BIRTH, FATE))
         .otherwise(pl.lit(KEPT, FATE))
     )
-    merged = _merged(_repeated(lines, events))
-    lines = lines.join(merged, on="line_id", how="left", maintain_order="left")
+    merged = _merged(_repeated(lines, codes))
+    lines = lines.join(merged, on="at", how="left", maintain_order="left")
     final = (
         pl.when(pl.col("merged").is_not_null())
         .then("merged")
@@ -150,33 +148,38 @@ def line_fates(lines: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _repeated(lines: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+def _repeated(lines: pl.DataFrame, codes: pl.DataFrame) -> pl.DataFrame:
     """The kept lines that share claim and line number with another, with codes."""
     kept = lines.filter(pl.col("fate") == KEPT)
-    repeated = kept.filter(pl.struct("who", "table", "claim", "line").is_duplicated())
-    codes = (
-        events.select("line_id", "system", "code")
-        .join(repeated.select("line_id"), on="line_id", how="semi")
+    claim_line = pl.col("claim_number") * 2**32 + pl.col("line").cast(pl.Int64)
+    repeated = kept.filter(claim_line.is_duplicated())
+    wanted = np.zeros(lines.height, dtype=bool)
+    wanted[repeated["at"].to_numpy()] = True
+    spelt = (
+        codes.filter(wanted[codes["at"].to_numpy()])
+        .with_columns(pl.col("system", "code").cast(pl.String))
         .unique()
-        .sort("line_id", "system", "code")
-        .group_by("line_id", maintain_order=True)
+        .sort("at", "system", "code")
+        .group_by("at", maintain_order=True)
         .agg(codes=pl.concat_str("system", "code", separator=":").str.join(" "))
     )
-    return repeated.join(codes, on="line_id", how="left", maintain_order="left")
+    return repeated.drop("codes").join(
+        spelt, on="at", how="left", maintain_order="left"
+    )
 
 
 def _merged(repeated: pl.DataFrame) -> pl.DataFrame:
-    """`line_id` and `merged` (FATE) of the duplicates and of reversed pairs."""
-    claim_line = ["who", "table", "claim", "line"]
+    """`at` and `merged` (FATE) of the duplicates and of reversed pairs."""
+    claim_line = ["claim_number", "line"]
     content = ["codes", "day", "end_day"]
     same = [*claim_line, *content, "cents", "setting", "denied"]
     first = repeated.unique(same, keep="first", maintain_order=True)
-    duplicates = repeated.join(first, on="line_id", how="anti").select("line_id")
+    duplicates = repeated.join(first, on="at", how="anti").select("at")
     paid = first.filter(pl.col("cents") != 0).with_columns(
         size=pl.col("cents").abs(), reversal=pl.col("cents") < 0
     )
     exact = _pairs(paid, [*claim_line, "size", *content])
-    left = paid.join(exact, on="line_id", how="anti")
+    left = paid.join(exact, on="at", how="anti")
     loose = _pairs(left, [*claim_line, "size"])
     return pl.concat(
         [
@@ -191,4 +194,18 @@ def _pairs(paid: pl.DataFrame, key: list[str]) -> pl.DataFrame:
     nth = pl.int_range(pl.len()).over(*key, "reversal")
     reversals = pl.col("reversal").sum().over(key)
     pairs = pl.min_horizontal(reversals, pl.len().over(key) - reversals)
-    return paid.filter(nth < pairs).select("line_id")
+    return paid.filter(nth < pairs).select("at")
+
+
+def _index(values: pl.Series) -> pl.Series:
+    """A number (Int64) for each distinct value, null being one, in no order."""
+    arrow = values.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    encoded = arrow.dictionary_encode(null_encoding="encode")
+    return pl.Series(encoded.indices, dtype=pl.Int64)
+
+
+def _ordered_index(values: pl.Series) -> pl.Series:
+    """As `_index`, in the order of the few values there are, null first."""
+    distinct = values.unique(maintain_order=True)
+    rank = distinct.arg_sort(nulls_last=False).arg_sort().cast(pl.Int64)
+    return rank.gather(_index(values))

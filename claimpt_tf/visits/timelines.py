@@ -23,27 +23,30 @@ def visit_codes(events: pl.DataFrame, visits: pl.DataFrame) -> pl.DataFrame:
     So the order does not depend on the order of the input.
 
     Args:
-      events: `visit`, `day`, `line`, `system`, `code`, none of them null.
+      events: `visit`, `day`, `line`, `system`, `code`, none of them null; the last two
+        String, or Enum of sorted categories.
       visits: From `group_lines`.
 
     Returns:
       `visit` (Int64), `system` and `code` ("SYSTEM:CODE"), sorted by visit and by
       that order.
     """
-    systems = events["system"].unique().sort()
-    spellings = events["code"].unique().sort()
+    system, systems = _numbered(events["system"])
+    code, spellings = _numbered(events["code"])
     named = systems.len() * spellings.len()
-    system, code = _index("system", systems), _index("code", spellings)
-    kind = system.replace_strict(
-        range(systems.len()), [_kind(name) for name in systems], return_dtype=pl.Int64
-    )
-    day = pl.col("day") - visits["day"].gather(events["visit"])
+    kind = pl.Series([_kind(name) for name in systems], dtype=pl.Int64).gather(system)
     distinct = (
         events.select(
             key=pl.col("visit").cast(pl.Int64) * named
             + system * spellings.len()
             + code,
-            order=(kind * _DAYS + day.clip(0, _DAYS - 1)) * _LINES
+            order=(
+                kind * _DAYS
+                + (pl.col("day") - visits["day"].gather(events["visit"])).clip(
+                    0, _DAYS - 1
+                )
+            )
+            * _LINES
             + pl.col("line").clip(0, _LINES - 1),
         )
         .group_by("key")
@@ -52,15 +55,20 @@ def visit_codes(events: pl.DataFrame, visits: pl.DataFrame) -> pl.DataFrame:
             visit=pl.col("key") // named,
             place=pl.col("order") * named + pl.col("key") % named,
         )
-        .sort("visit", "place")
     )
-    names = distinct["place"] % named
-    system_names = systems.gather(names // spellings.len())
-    codes = spellings.gather(names % spellings.len())
-    return pl.select(
-        visit=distinct["visit"],
-        system=system_names,
-        code=pl.concat_str(system_names, codes, separator=":"),
+    order = np.lexsort((distinct["place"].to_numpy(), distinct["visit"].to_numpy()))
+    distinct = distinct[order]
+    whole = pl.DataFrame({"name": (distinct["place"] % max(named, 1)).unique()})
+    number = pl.col("name") // max(spellings.len(), 1)
+    whole = whole.select(
+        "name",
+        system=systems.gather(whole.select(number).to_series()),
+        code=spellings.gather(whole["name"] % max(spellings.len(), 1)),
+    ).with_columns(code=pl.concat_str("system", "code", separator=":"))
+    return (
+        distinct.select("visit", name=pl.col("place") % max(named, 1))
+        .join(whole, on="name", how="left", maintain_order="left")
+        .drop("name")
     )
 
 
@@ -106,9 +114,12 @@ def timelines(
     )
 
 
-def _index(column: str, values: pl.Series) -> pl.Expr:
-    """Each value's place among the distinct, sorted `values`, as Int64."""
-    return pl.col(column).cast(pl.Enum(values)).to_physical().cast(pl.Int64)
+def _numbered(column: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Each value's place (Int64) among distinct, sorted values; and these (String)."""
+    named = column.dtype
+    if not isinstance(named, pl.Enum):
+        named = pl.Enum(column.unique().sort())
+    return column.cast(named).to_physical().cast(pl.Int64), named.categories
 
 
 def _kind(system: str) -> int:

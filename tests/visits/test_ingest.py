@@ -198,7 +198,7 @@ def test_pieces_are_cut_while_reading(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(claims_to_records, "PIECE_EVENTS", 40)
+    monkeypatch.setattr(claims_to_records, "PIECE_LINES", 20)
     source = written(lines, tmp_path / "in")
     ingest(EventReader(), str(source), str(tmp_path / "out"))
     assert records_of(tmp_path / "out") == records_of(one_go[1])

@@ -12,6 +12,7 @@ IP, ED, OP, RX, OTHER = range(len(SETTINGS))
 
 _CLAIM = ["who", "table", "claim"]
 _DAY_BITS = 24  # days since 1970 stay far within +-2**23
+_FIRST_WHOLE = 2**30  # above all anchors that are days or numbers of claims
 
 
 def group_lines(
@@ -30,10 +31,14 @@ def group_lines(
       `end_day`, `cents`, sorted by member, first day, setting and last day.
     """
     lines = _of_encounters(lines)
-    lines = _claims_of_one_setting(lines)
-    lines = _anchored(lines, rules)
-    if rules.link_pharmacy:
-        lines = _linked_fills(lines)
+    if rules.encounters == "keep":
+        kept = pl.col("encounter").is_not_null()
+        lines = lines.with_row_index("place")
+        whole, parts = lines.filter(kept), lines.filter(~kept)
+        lines = pl.concat([_whole(whole), _merged(parts, rules)]).sort("place")
+        lines = lines.drop("place")
+    else:
+        lines = _merged(lines, rules)
     key = (pl.col("who").cast(pl.Int64) * 8 + pl.col("setting")) * 2**32 + (
         pl.col("anchor").cast(pl.Int64) + 2**31
     )
@@ -55,6 +60,20 @@ def group_lines(
     return (
         lines.drop("key", "anchor"),
         visits.select("who", "setting", "day", "end_day", "cents"),
+    )
+
+
+def _merged(lines: pl.DataFrame, rules: VisitRules) -> pl.DataFrame:
+    """Adds `anchor`, by the rules for claims, and last days and settings they give."""
+    lines = _anchored(_claims_of_one_setting(lines), rules)
+    return _linked_fills(lines) if rules.link_pharmacy else lines
+
+
+def _whole(lines: pl.DataFrame) -> pl.DataFrame:
+    """Adds `anchor` so that each encounter is one visit, of its strongest setting."""
+    return lines.with_columns(
+        pl.col("setting").min().over(*_CLAIM),
+        anchor=_FIRST_WHOLE + pl.col("claim").rank("dense").cast(pl.Int32),
     )
 
 

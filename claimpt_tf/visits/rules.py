@@ -28,6 +28,8 @@ class VisitRules(Block):
         before a stay's first day is the way into that stay and merges into it.
       outpatient: "day" joins all outpatient lines of a member and day into one
         visit; "claim" makes one visit a claim.
+      encounters: "merge" treats an encounter that the source names like a claim;
+        "keep" makes one visit of it as it stands, whatever the other rules say.
       link_pharmacy: True adds a fill to the visit that covers its day, if there is
         one, instead of making a pharmacy visit.
       enrolment_tolerance_days: Enrolment spans merge when at most this many
@@ -42,6 +44,7 @@ class VisitRules(Block):
     inpatient_gap_days: int = Field(default=1, ge=0, le=366, strict=True)
     ed_before_admission_days: int = Field(default=1, ge=0, le=366, strict=True)
     outpatient: Literal["day", "claim"] = "day"
+    encounters: Literal["merge", "keep"] = "merge"
     link_pharmacy: bool = False
     enrolment_tolerance_days: int = Field(default=1, ge=0, le=366, strict=True)
 

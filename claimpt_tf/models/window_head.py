@@ -19,13 +19,20 @@ class WindowHead(keras.layers.Layer):
       targets: Number of targets K.
       horizons: Number of windows H.
       rank: Width of a target's vector.
+      bias: Where every logit begins.
     """
 
     def __init__(
-        self, targets: int, horizons: int, rank: int = 64, **kwargs: Any
+        self,
+        targets: int,
+        horizons: int,
+        rank: int = 64,
+        bias: float = 0.0,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.targets, self.horizons, self.rank = targets, horizons, rank
+        self.start = bias
         self.project = keras.layers.Dense(
             horizons * rank, name="project", dtype=self.dtype_policy
         )
@@ -39,28 +46,40 @@ class WindowHead(keras.layers.Layer):
             name="vectors",
         )
         self.bias = self.add_weight(
-            shape=(self.horizons, self.targets), initializer="zeros", name="bias"
+            shape=(self.horizons, self.targets),
+            initializer=keras.initializers.Constant(self.start),
+            name="bias",
         )
         self.built = True
+
+    def features(self, states: Any) -> Any:
+        """What the targets' vectors are multiplied with.
+
+        Args:
+          states: float [..., width].
+
+        Returns:
+          float [..., H, rank].
+        """
+        shape = (*ops.shape(states)[:-1], self.horizons, self.rank)
+        return ops.reshape(self.project(states), shape)
 
     def call(self, states: Any) -> Any:
         """Scores.
 
         Args:
-          states: float [B, Q, width].
+          states: float [..., width].
 
         Returns:
-          float [B, Q, H, K], logits.
+          float [..., H, K], logits.
         """
-        batch, dates = ops.shape(states)[0], ops.shape(states)[1]
-        asked = ops.reshape(
-            self.project(states), (batch, dates, self.horizons, self.rank)
+        return (
+            ops.matmul(self.features(states), ops.transpose(self.vectors)) + self.bias
         )
-        return ops.einsum("bqhr,kr->bqhk", asked, self.vectors) + self.bias
 
     def compute_output_shape(self, states_shape: Any) -> tuple:
-        """[B, Q, H, K]."""
-        return (*states_shape[:2], self.horizons, self.targets)
+        """[..., H, K]."""
+        return (*states_shape[:-1], self.horizons, self.targets)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild the layer."""
@@ -69,4 +88,5 @@ class WindowHead(keras.layers.Layer):
             "targets": self.targets,
             "horizons": self.horizons,
             "rank": self.rank,
+            "bias": self.start,
         }

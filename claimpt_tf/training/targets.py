@@ -29,6 +29,11 @@ class Targets:
     anywhere: list[int]
     acute: list[int]
 
+    @property
+    def categories(self) -> int:
+        """How many targets are categories anywhere; they stand first, by frequency."""
+        return max(self.anywhere, default=-1) + 1
+
     def to_json(self) -> str:
         """One line of JSON."""
         return json.dumps(asdict(self))
@@ -42,8 +47,9 @@ class Targets:
 def choose_targets(
     codes: Sequence[str],
     batches: Iterable[Mapping[str, np.ndarray]],
-    most: int = 512,
+    most: int | None = 512,
     minimum: int = 30,
+    acute: bool = True,
 ) -> Targets:
     """The most frequent categories of the training members.
 
@@ -51,8 +57,10 @@ def choose_targets(
       codes: The code vocabulary, in the order of its file.
       batches: `code_ids` and `visit_type` int [N], one entry a coded line of
         training members.
-      most: At most so many categories anywhere, and as many in acute care.
+      most: At most so many categories anywhere, and as many in acute care; None for
+        all of them, as in the paper.
       minimum: A target has at least so many visits.
+      acute: Whether categories in acute care are targets of their own.
     """
     categories = [""] * FIRST_CODE + category_of(list(codes))
     index = {name: n for n, name in enumerate(dict.fromkeys(categories))}
@@ -61,15 +69,16 @@ def choose_targets(
     for batch in batches:
         ids, types = batch["code_ids"], batch["visit_type"]
         counts[0] += np.bincount(of_code[ids].ravel(), minlength=len(index))
-        acute = np.isin(types, ACUTE_TYPES)
-        counts[1] += np.bincount(of_code[ids[acute]].ravel(), minlength=len(index))
+        if acute:
+            there = ids[np.isin(types, ACUTE_TYPES)]
+            counts[1] += np.bincount(of_code[there].ravel(), minlength=len(index))
     counts[:, index[""]] = 0
     by_name = list(index)
     names: list[str] = []
     columns = []
     for count, suffix in zip(counts, ("", "@acute"), strict=True):
         chosen = [int(n) for n in np.argsort(-count, kind="stable")[:most]]
-        chosen = [n for n in chosen if count[n] >= minimum]
+        chosen = [n for n in chosen if count[n] >= max(minimum, 1)]
         column = np.full(len(index), -1)
         column[chosen] = len(names) + np.arange(len(chosen))
         names += [by_name[n] + suffix for n in chosen]

@@ -168,31 +168,108 @@ def ingest(
 
 
 @cli.command()
-@click.argument("task")
+@click.argument("tasks", metavar="[TASK]...", nargs=-1)
 @click.option("--data", required=True, help="Folder that `claimpt ingest` made.")
 @click.option("--output", required=True, help="Folder for the labelled examples.")
+@click.option("--labels", help="Table of labels: member, index date, label, split.")
+@click.option("--key-file", help="Key that hashes member ids, as at ingest.")
+@click.option("--aces", help="Task file of ACES to take instead of a TASK.")
+@click.option("--predicates", help="ACES predicates, where they stand apart.")
 @click.option(
     "--beam-arg", "beam_args", multiple=True, metavar="ARG",
     help="Beam option; repeatable.",
 )  # fmt: skip
-def cohort(task: str, data: str, output: str, beam_args: tuple[str, ...]) -> None:
+def cohort(
+    tasks: tuple[str, ...],
+    data: str,
+    output: str,
+    labels: str | None,
+    key_file: str | None,
+    aces: str | None,
+    predicates: str | None,
+    beam_args: tuple[str, ...],
+) -> None:
     """Label records by TASK (a shipped task or a YAML file) and show who is left.
 
+    Of several TASKs each gets a folder of its name in the output. With --labels the
+    labels come from a table; TASK, if there is one, is then what adaptation trains on.
+
     \b
-    Example:
+    Examples:
       claimpt cohort asthma_exacerbation --data records --output cohort
+      claimpt cohort asthma_exacerbation self_harm --data records --output cohorts
+      claimpt cohort --labels charts.csv --data records --output cohort
+      claimpt cohort --aces readmission.yaml --data records --output cohort
     """
+    from pathlib import Path
+
     from rich.console import Console
 
     from claimpt_tf.tasks.attrition import check_enough
-    from claimpt_tf.tasks.spec import load_task
+    from claimpt_tf.tasks.choice import chosen_tasks
     from claimpt_tf.tasks.transform import build_cohort
 
-    summary = build_cohort(load_task(task), data, output, beam_args)
     console = Console(highlight=False)
-    console.print(summary.attrition.table())
-    for warning in check_enough(summary.attrition):
-        console.print(f"[yellow]warning[/] {warning}")
+    chosen, notes = chosen_tasks(tasks, labels, aces, predicates)
+    for note in notes:
+        console.print(f"[yellow]note[/] {note}")
+    for task in chosen:
+        folder = Path(output) / task.name if len(chosen) > 1 else Path(output)
+        summary = build_cohort(task, data, folder, beam_args, key_file)
+        console.print(summary.attrition.table())
+        for warning in (*summary.warnings, *check_enough(summary.attrition)):
+            console.print(f"[yellow]warning[/] {warning}")
+
+
+@cli.command()
+@click.option("--data", required=True, help="Folder that `claimpt ingest` made.")
+@click.option("--output", required=True, help="Folder of the run, to make.")
+@click.option("--preset", default="small", show_default=True, help="Size of network.")
+@click.option(
+    "--objective", "objectives", multiple=True, metavar="NAME=WEIGHT",
+    help="What to learn, and its weight; repeatable (default: the preset's mix).",
+)  # fmt: skip
+@click.option("--epochs", type=int, help="Passes over the members, at most.")
+@click.option("--batch-size", type=int, help="Members a batch.")
+@click.option("--learning-rate", type=float, help="Peak rate.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "float32", "mixed_bfloat16"]),
+    help="auto: bfloat16 where there is hardware for it.",
+)
+@click.option(
+    "--distribution",
+    type=click.Choice(["auto", "none", "mirrored", "multiworker"]),
+    help="auto: all GPUs, or the workers of TF_CONFIG.",
+)
+@click.option(
+    "--checkpoint-minutes", type=float, help="Least time between two checkpoints."
+)
+@click.option("--seed", type=int, help="Of weights, order and dates.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
+def pretrain(data: str, output: str, resume: bool, **chosen: Any) -> None:
+    """Pre-train a network on the visit sequences of everybody in DATA.
+
+    An interrupted run goes on exactly where it stood with --resume and the same
+    choices. docs/training.md says what the objectives and choices mean.
+
+    \b
+    Examples:
+      claimpt pretrain --data records --preset small --output run
+      claimpt pretrain --data records --output run --resume
+      claimpt pretrain --data records --output run \\
+        --objective windows=1 --objective next_visit=0.5 --epochs 12
+      tensorboard --logdir run/logs
+    """
+    from rich.console import Console
+
+    from claimpt_tf.training.choices import pretrain_config
+    from claimpt_tf.training.pretrain_run import pretrain_run
+
+    config = pretrain_config(**chosen)
+    metrics, recall = pretrain_run(data, output, config, resume, say=click.echo)
+    Console(highlight=False).print(recall.to_table())
+    click.echo(f"{output}: {metrics['seconds']:,.0f} s")
 
 
 @cli.command()

@@ -20,7 +20,7 @@ READ_BATCH = 1024  # patients sorted by length together, so that padding stays s
 
 
 def by_length(
-    source: tf.data.Dataset, batch_size: int, seed: int, reshuffle: bool = True
+    source: tf.data.Dataset, batch_size: int, seed: Any, reshuffle: bool = True
 ) -> tf.data.Dataset:
     """Regroups read batches into training batches of patients of similar length.
 
@@ -31,7 +31,7 @@ def by_length(
       source: Batches of ragged features with `visit_day`; patients without a visit
         are left out.
       batch_size: Patients a batch.
-      seed: Of the noise and of the order of the batches.
+      seed: Of the noise and of the order of the batches, an int or int64 scalar.
       reshuffle: Another order at each iteration.
     """
 
@@ -58,67 +58,59 @@ def by_length(
     )
 
 
-def epoch_batches(
+def batches_from(
     source: tf.data.Dataset,
     *,
     epoch: int,
-    start: int = 0,
+    start: int,
+    steps: int,
     ahead: int,
     dates: int,
     batch_size: int,
     limits: Limits,
     seed: int,
+    only_visits: bool = False,
 ) -> tf.data.Dataset:
-    """The batches of one epoch: a function of (seed, epoch) alone.
+    """The batches of a run from any place on, epoch after epoch, without end.
 
-    A run that was cut short goes on with the very batches it would have seen.
+    What an epoch holds is a function of (seed, number of the epoch) alone, so a run
+    that was cut short goes on with the very batches it would have seen.
 
     Args:
       source: Batches of transformed patients.
-      epoch: Number of the epoch, from 0.
+      epoch: Number of the first epoch, from 0.
       start: Batches of it to leave out, because they were trained on.
+      steps: Batches an epoch; what is beyond is left out.
       ahead: Days that should still be observed after a date.
       dates: Dates a patient; every epoch draws others.
       batch_size: Patients a batch.
       limits: Cut of each timeline.
       seed: Of the run.
+      only_visits: Dates are ends of visits only.
     """
-    drawn = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0] >> 1)
-    batches = by_length(source, batch_size, drawn, reshuffle=False).skip(start)
-    numbers = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
 
-    def draw(features: Tensors, number: Any) -> Tensors:
-        return random_dates(
-            features,
-            last_day(features["enrolled_to"]),
-            ahead,
-            dates,
-            limits,
-            tf.stack([tf.constant(drawn, tf.int64), number]),
+    def of_epoch(number: Any) -> tf.data.Dataset:
+        drawn = _hashed(seed, number)
+        batches = by_length(source, batch_size, drawn, reshuffle=False).take(steps)
+        done = tf.where(tf.equal(number, epoch), tf.constant(start, tf.int64), 0)
+        seeds = tf.data.Dataset.range(done, steps).map(
+            lambda step: tf.stack([drawn, step])
         )
+        return tf.data.Dataset.zip(batches.skip(done), seeds)
 
-    return tf.data.Dataset.zip(batches, numbers).map(
-        draw, num_parallel_calls=2, deterministic=True
-    )
+    def draw(features: Tensors, pair: Any) -> Tensors:
+        observed = last_day(features["enrolled_to"])
+        return random_dates(features, observed, ahead, dates, limits, pair, only_visits)
+
+    epochs = tf.data.Dataset.range(epoch, np.iinfo(np.int64).max)
+    return epochs.flat_map(of_epoch).map(draw, num_parallel_calls=2, deterministic=True)
 
 
-def batch_count(source: tf.data.Dataset, batch_size: int) -> tuple[int, int, int]:
-    """Sizes of an epoch.
-
-    Args:
-      source: Batches of transformed patients; one pass is made over them.
-      batch_size: Patients a batch.
-
-    Returns:
-      Batches, patients with a visit, and visits.
-    """
-    batches = patients = visits = 0
-    for lengths in source.map(lambda features: features["visit_day"].row_lengths()):
-        some = int(np.count_nonzero(lengths))
-        batches += -(-some // batch_size)
-        patients += some
-        visits += int(np.sum(lengths))
-    return batches, patients, visits
+def _hashed(seed: int, number: Any) -> Any:
+    """A seed of an epoch, int64 below 2 ** 31, unlike that of its neighbours."""
+    pair = tf.stack([tf.constant(seed, tf.int64), number])
+    limit = np.iinfo(np.int32).max
+    return tf.random.stateless_uniform([], pair, maxval=limit, dtype=tf.int64)
 
 
 def dated_batches(
@@ -162,6 +154,25 @@ def dated_batches(
     return tf.data.Dataset.zip(batches, seeds.batch(2)).map(
         draw, num_parallel_calls=2, deterministic=True
     )
+
+
+def batch_count(source: tf.data.Dataset, batch_size: int) -> tuple[int, int, int]:
+    """Sizes of an epoch.
+
+    Args:
+      source: Batches of transformed patients; one pass is made over them.
+      batch_size: Patients a batch.
+
+    Returns:
+      Batches, patients with a visit, and visits.
+    """
+    batches = patients = visits = 0
+    for lengths in source.map(lambda features: features["visit_day"].row_lengths()):
+        some = int(np.count_nonzero(lengths))
+        batches += -(-some // batch_size)
+        patients += some
+        visits += int(np.sum(lengths))
+    return batches, patients, visits
 
 
 def labelled_batches(

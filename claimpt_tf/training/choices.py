@@ -29,8 +29,9 @@ class PretrainConfig(BaseModel):
 
     Attributes:
       preset: Size of the backbone, a key of `claimpt_tf.models.presets.PRESETS`.
-      objectives: Weight by objective, a name of
-        `claimpt_tf.training.objectives.OBJECTIVES`; empty for the preset's own mix.
+      objectives: Weight by objective, or its arguments with `weight` among them, by
+        names of `claimpt_tf.training.objectives.OBJECTIVES`; empty for the preset's
+        own mix.
       epochs: Passes over the training members, at most.
       batch_size: Members a batch; with several devices, a batch and device.
       learning_rate: Peak rate, reached after `warmup`.
@@ -41,6 +42,7 @@ class PretrainConfig(BaseModel):
         and saved; 0 evaluates the weights themselves.
       dates: Random dates a member and epoch; the paper's network reads a year of
         visits for each of them.
+      at_visits: Dates are ends of visits only; else half of them are any day.
       max_visits: Longest run of visits in a batch.
       max_codes: Codes a visit.
       patience: Epochs without a better validation loss before stopping.
@@ -54,7 +56,7 @@ class PretrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: str = "small"
-    objectives: dict[str, float] = Field(default_factory=dict)
+    objectives: dict[str, float | dict[str, Any]] = Field(default_factory=dict)
     epochs: int = Field(8, ge=1)
     batch_size: int = Field(64, ge=1)
     learning_rate: float = Field(2e-3, gt=0)
@@ -63,6 +65,7 @@ class PretrainConfig(BaseModel):
     clip_norm: float = Field(1.0, gt=0)
     ema: float = Field(0.99, ge=0, lt=1)
     dates: int = Field(8, ge=1)
+    at_visits: bool = False
     max_visits: int = Field(64, ge=2)
     max_codes: int = Field(10, ge=1)
     patience: int = Field(2, ge=1)
@@ -77,10 +80,19 @@ class PretrainConfig(BaseModel):
         return Limits(self.max_visits, self.max_codes)
 
 
-def pretrain_config(objectives: Sequence[str] = (), **chosen: Any) -> PretrainConfig:
+# Where a preset's own choices differ: the paper's batch and its one question a member.
+PRESET_CHOICES: dict[str, dict[str, Any]] = {
+    "paper": {"batch_size": 100, "dates": 1, "at_visits": True, "patience": 5}
+}
+
+
+def pretrain_config(
+    preset: str = "small", objectives: Sequence[str] = (), **chosen: Any
+) -> PretrainConfig:
     """Choices as a command line gives them.
 
     Args:
+      preset: Size of the backbone; it brings choices of its own.
       objectives: `NAME=WEIGHT` each.
       **chosen: Fields of PretrainConfig; None leaves the default.
 
@@ -88,10 +100,10 @@ def pretrain_config(objectives: Sequence[str] = (), **chosen: Any) -> PretrainCo
       InputError: A value that cannot be, or an objective without a weight.
 
     Example:
-      >>> pretrain_config(["windows=1", "nvp=0.5"], epochs=None).objectives
-      {'windows': 1.0, 'nvp': 0.5}
+      >>> pretrain_config("tiny", ["windows=1", "category=0.5"]).objectives
+      {'windows': 1.0, 'category': 0.5}
     """
-    weights = {}
+    weights: dict[str, Any] = {}
     for text in objectives:
         name, _, weight = text.partition("=")
         try:
@@ -101,8 +113,9 @@ def pretrain_config(objectives: Sequence[str] = (), **chosen: Any) -> PretrainCo
                 f"--objective {text}: give a name and a weight, such as windows=1"
             ) from error
     given = {name: value for name, value in chosen.items() if value is not None}
+    own = PRESET_CHOICES.get(preset, {})
     try:
-        return PretrainConfig(objectives=weights, **given)
+        return PretrainConfig(preset=preset, objectives=weights, **{**own, **given})
     except ValidationError as error:
         what = "; ".join(
             f"--{'-'.join(map(str, one['loc'])).replace('_', '-')} is "

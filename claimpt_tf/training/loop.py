@@ -24,6 +24,7 @@ from claimpt_tf.training.weight_average import WeightAverage
 PULSE = 20  # steps between two looks at the loss
 
 Batch = dict[str, Any]
+Batches = Callable[[int, int, int], tf.data.Dataset]
 
 
 @dataclass
@@ -84,14 +85,15 @@ class TrainingLoop:
 
     def run(
         self,
-        batches: Callable[[int, int], tf.data.Dataset],
+        batches: Batches,
         validation: tf.data.Dataset,
         steps: int,
     ) -> list[dict[str, float]]:
         """Trains from where the checkpoint stands to the end.
 
         Args:
-          batches: The batches of an epoch (its number, how many to leave out).
+          batches: Gives the batches of the run, epoch after epoch, from an epoch's
+            number, how many of it to leave out, and how many an epoch has.
           validation: Batches to validate on.
           steps: Batches an epoch, of all replicas together.
 
@@ -111,9 +113,10 @@ class TrainingLoop:
         )
         callbacks.on_train_begin()
         at = self.position
+        stream = iter(self._distributed(batches, rounds * replicas))
         while at.epoch < self.epochs and at.waited < self.patience:
             callbacks.on_epoch_begin(at.epoch)
-            self._epoch(self._distributed(batches), rounds, callbacks)
+            self._epoch(stream, rounds, callbacks)
             logs = {**self._figures(), **self._validated(validation)}
             self._reset()
             if not math.isfinite(logs["val_loss"]):
@@ -134,13 +137,9 @@ class TrainingLoop:
         return at.history
 
     def _epoch(
-        self,
-        batches: Callable[[int, int], tf.data.Dataset],
-        rounds: int,
-        callbacks: keras.callbacks.CallbackList,
+        self, stream: Any, rounds: int, callbacks: keras.callbacks.CallbackList
     ) -> None:
         at = self.position
-        stream = iter(batches(at.epoch, at.step))
         while at.step < rounds:
             callbacks.on_train_batch_begin(at.step)
             self._train(stream)
@@ -154,28 +153,22 @@ class TrainingLoop:
             if pulse and at.step < rounds and self.checkpoint and self.checkpoint.due():
                 self._save()
 
-    def _distributed(
-        self, batches: Callable[[int, int], tf.data.Dataset]
-    ) -> Callable[[int, int], Any]:
-        """Every replica takes every n-th batch of an epoch."""
+    def _distributed(self, batches: Batches, steps: int) -> Any:
+        """Every replica takes every n-th batch."""
+        at, replicas = self.position, self.strategy.num_replicas_in_sync
+        dataset = batches(at.epoch, at.step * replicas, steps)
+        if replicas == 1:
+            return dataset.prefetch(4)
 
-        def made(epoch: int, start: int) -> Any:
-            replicas = self.strategy.num_replicas_in_sync
+        def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            here = replicas // context.num_input_pipelines
+            first = context.input_pipeline_id * here
+            mine = dataset.enumerate().filter(
+                lambda n, _: (n % replicas >= first) & (n % replicas < first + here)
+            )
+            return mine.map(lambda _, batch: batch).prefetch(4)
 
-            def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
-                here = replicas // context.num_input_pipelines
-                first = context.input_pipeline_id * here
-                dataset = batches(epoch, start * replicas).enumerate()
-                mine = dataset.filter(
-                    lambda n, _: (n % replicas >= first) & (n % replicas < first + here)
-                )
-                return mine.map(lambda _, batch: batch).prefetch(4)
-
-            if replicas == 1:
-                return batches(epoch, start).prefetch(4)
-            return self.strategy.distribute_datasets_from_function(of_worker)
-
-        return made
+        return self.strategy.distribute_datasets_from_function(of_worker)
 
     def _train_step(self, stream: Any) -> None:
         replicas = self.strategy.num_replicas_in_sync
@@ -213,7 +206,8 @@ class TrainingLoop:
         return [self._mean, *(m for m in self.model.metrics if m.name != "loss")]
 
     def _figures(self) -> dict[str, float]:
-        return {metric.name: float(metric.result()) for metric in self._metrics}
+        figures = {**self.model.get_metrics_result(), "loss": self._mean.result()}
+        return {name: float(value) for name, value in sorted(figures.items())}
 
     def _reset(self) -> None:
         for metric in self._metrics:

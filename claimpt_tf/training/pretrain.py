@@ -14,9 +14,9 @@ from claimpt_tf.errors import ArtifactError
 from claimpt_tf.models.presets import backbone
 from claimpt_tf.training.batches import (
     batch_count,
+    batches_from,
     code_counts,
     dated_batches,
-    epoch_batches,
 )
 from claimpt_tf.training.checkpoints import CheckpointFile
 from claimpt_tf.training.choices import PretrainConfig
@@ -27,7 +27,8 @@ from claimpt_tf.training.devices import (
     is_chief,
 )
 from claimpt_tf.training.loop import TrainingLoop
-from claimpt_tf.training.pretrainer import HORIZONS, Pretrainer
+from claimpt_tf.training.objectives import HORIZONS, default_mix
+from claimpt_tf.training.pretrainer import Pretrainer
 from claimpt_tf.training.progress import EpochLine, Scalars
 from claimpt_tf.training.rowwise import RowwiseAdamW
 from claimpt_tf.training.schedules import warmup_cosine
@@ -107,7 +108,11 @@ def pretrain(
                 f"no member of the {split} split has a visit: nothing to pre-train "
                 "on; add members, or give other split shares when ingesting"
             )
-    targets = choose_targets(codes, code_counts(train))
+    mix = config.objectives or default_mix(config.preset)
+    paper = config.preset == "paper"
+    targets = choose_targets(
+        codes, code_counts(train), most=None if paper else 512, acute=not paper
+    )
     if not targets.names:
         raise ArtifactError(
             "no category of codes has 30 visits in the training split: "
@@ -116,7 +121,7 @@ def pretrain(
     precision = choose_precision(config.precision)
     with strategy.scope(), dtype_policy(precision):
         network = backbone(config.preset, FIRST_CODE + len(codes), FIRST_CODE + stems)
-        model = Pretrainer(network, targets)
+        model = Pretrainer(network, targets, mix, config.seed)
         model.compile(
             RowwiseAdamW(
                 learning_rate=warmup_cosine(
@@ -151,9 +156,12 @@ def pretrain(
         "batch_size": config.batch_size,
         "limits": config.limits,
         "seed": config.seed,
+        "only_visits": config.at_visits,
     }
     history = loop.run(
-        lambda epoch, start: epoch_batches(train, epoch=epoch, start=start, **cut),
+        lambda epoch, start, steps: batches_from(
+            train, epoch=epoch, start=start, steps=steps, **cut
+        ),
         dated_batches(valid, fixed=True, **cut).cache(),
         steps,
     )

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import claimpt_tf
 from claimpt_tf.errors import ArtifactError
 from claimpt_tf.training.checkpoints import CHECKPOINT_FILE, CheckpointFile
 from claimpt_tf.training.choices import PretrainConfig
+from claimpt_tf.training.next_visit import NextVisitRecall, next_visit_recall
 from claimpt_tf.training.pretrain import pretrain, save_pretrained, write_text
 from claimpt_tf.training.sources import check_schema, record_source, split_files
 from claimpt_tf.training.transform_graph import TransformGraph, analyse
@@ -33,7 +35,7 @@ def pretrain_run(
     config: PretrainConfig,
     resume: bool = False,
     say: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], NextVisitRecall]:
     """Pre-trains on the records of a folder.
 
     Args:
@@ -46,12 +48,13 @@ def pretrain_run(
       say: Called with a line about each step.
 
     Returns:
-      What stands in `metrics.json`.
+      What stands in `metrics.json`, and how well the next visit is foreseen.
 
     Raises:
       ArtifactError: The records, or what is in `output`, do not fit.
       TrainingError: The loss is not a number.
     """
+    begun = time.monotonic()
     check_schema(data)
     files = {split: split_files(data, split) for split in ("train", "eval")}
     folder = Path(output)
@@ -78,7 +81,6 @@ def pretrain_run(
         "vocabulary": graph.fingerprint,
         "records": _sizes(files),
     }
-    begun = time.monotonic()
     cache = tempfile.mkdtemp(prefix=".cache-", dir=folder)
     try:
         train, valid = (
@@ -96,6 +98,7 @@ def pretrain_run(
                 str(folder / CHECKPOINT_FILE), identity, config.checkpoint_minutes
             ),
         )
+        recall = next_visit_recall(made.model, train, valid, graph.codes, config.limits)
     finally:
         shutil.rmtree(cache, ignore_errors=True)
     metrics = {
@@ -103,6 +106,7 @@ def pretrain_run(
         "visits": made.visits,
         "history": made.history,
         "precision": made.precision,
+        "next_visit": asdict(recall),
         "seconds": round(time.monotonic() - begun, 1),
     }
     if made.chief:
@@ -111,7 +115,7 @@ def pretrain_run(
         write_text(str(folder / CONFIG_FILE), json.dumps(facts, indent=1) + "\n")
         write_text(str(metrics_file), json.dumps(metrics, indent=1) + "\n")
         (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
-    return metrics
+    return metrics, recall
 
 
 def _sizes(files: Mapping[str, list[str]]) -> dict[str, int]:

@@ -12,7 +12,7 @@ import click
 
 from claimpt_tf import __version__
 from claimpt_tf.claims.readers.registry import reader_names
-from claimpt_tf.errors import ClaimPTError
+from claimpt_tf.errors import ClaimPTError, TaskError
 
 COMMANDS = "claimpt.commands"  # entry points by which other packages add commands
 
@@ -213,12 +213,20 @@ def cohort(
     chosen, notes = chosen_tasks(tasks, labels, aces, predicates)
     for note in notes:
         console.print(f"[yellow]note[/] {note}")
+    refused = []
     for task in chosen:
         folder = Path(output) / task.name if len(chosen) > 1 else Path(output)
         summary = build_cohort(task, data, folder, beam_args, key_file)
         console.print(summary.attrition.table())
-        for warning in (*summary.warnings, *check_enough(summary.attrition)):
+        try:
+            warnings = check_enough(summary.attrition)
+        except TaskError as error:
+            refused.append(str(error))
+            continue
+        for warning in (*summary.warnings, *warnings):
             console.print(f"[yellow]warning[/] {warning}")
+    if refused:
+        raise TaskError("\n".join(refused))
 
 
 @cli.command()

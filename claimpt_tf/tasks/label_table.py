@@ -23,6 +23,7 @@ from claimpt_tf.claims.table_spec import Column, TableSpec
 from claimpt_tf.errors import InputError
 from claimpt_tf.tasks.label_spec import LabelKind, LabelTable
 from claimpt_tf.tasks.spec import Task
+from claimpt_tf.visits.splits import split_of
 
 TABLE: Final = "labels"  # what quarantine calls the table
 MOST_CLASSES = 200
@@ -99,6 +100,24 @@ class LabelRows:
             unknown["label_row"], self.source, TABLE, "member_unknown"
         )
         return pl.concat([self.quarantined, added])
+
+    def warnings(self) -> list[str]:
+        """What a person should know before training on these labels."""
+        told = []
+        if "split" in self.rows.columns:
+            names = self.splits
+            for name in ("train", "eval", "test"):
+                if name not in names:
+                    told.append(f"{self.source}: no row is in the split {name}")
+            usual = split_of(self.rows["patient_id"])
+            crossed = (usual == "train") & (self.rows["split"] != "train")
+            if crossed.any():
+                told.append(
+                    f"{self.source}: members of its eval and test splits are in the "
+                    "records' training split, so pre-training has seen their whole "
+                    "records (docs/tasks.md says what to do)"
+                )
+        return told
 
     @property
     def source(self) -> str:

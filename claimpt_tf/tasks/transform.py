@@ -17,6 +17,7 @@ import polars as pl
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from claimpt_tf.beam_options import with_runner
 from claimpt_tf.claims.quarantine import count_reasons, write_quarantine
 from claimpt_tf.errors import InputError
 from claimpt_tf.tasks.attrition import Attrition, merge
@@ -285,12 +286,14 @@ class Summary:
         output: the folder written.
         attrition: true counts; `check_enough` judges them, `export` publishes them.
         seconds: wall time.
+        warnings: what a person should know of a table of labels.
     """
 
     task: Task
     output: Path
     attrition: Attrition
     seconds: float
+    warnings: tuple[str, ...] = ()
 
 
 def build_cohort(
@@ -343,7 +346,9 @@ def build_cohort(
         part.rename(output)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return Summary(task, output, attrition, time.monotonic() - started)
+    warnings = () if table is None else tuple(table.warnings())
+    seconds = time.monotonic() - started
+    return Summary(task, output, attrition, seconds, warnings)
 
 
 def _record_files(data_dir: Path) -> dict[str, str]:
@@ -368,7 +373,4 @@ def _is_replaceable(output: Path) -> bool:
 
 
 def _options(beam_args: Sequence[str]) -> PipelineOptions:
-    arguments = list(beam_args)
-    if not any(argument.startswith("--runner") for argument in arguments):
-        arguments.append("--runner=FnApiRunner")
-    return PipelineOptions(arguments)
+    return PipelineOptions(with_runner(beam_args))

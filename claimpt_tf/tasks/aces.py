@@ -394,7 +394,7 @@ class _Importer:
         spec = self.predicates.get(predicate)
         if not isinstance(spec, dict):
             self.file.fail(where, f"there is no predicate {predicate!r}")
-        place = ("predicates", predicate)
+        place: tuple[str, ...] = ("predicates", predicate)
         for name in ("value_min", "value_max", "other_cols"):
             if spec.get(name):
                 self.file.fail((*place, name), "claims hold no values; it does not map")

@@ -57,8 +57,10 @@ EXTRAS = {
         "uvicorn>=0.30,<1",  # runs the REST side
     ],
     "dev": [
+        "duckdb>=1.4,<2",  # the yardstick of benchmarks/etl.py
         "hypothesis>=6.100,<7",  # property tests
         "mypy>=2,<3",  # `make lint`
+        "psutil>=7,<8",  # memory of a process and its workers, in benchmarks/
         "pytest>=9,<10",  # `make test`; strict settings as 9 has them
         "ruff>=0.17,<0.18",  # its formatting may change with the minor version
         "types-pyyaml>=6,<7",  # pyyaml's types, for mypy

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -28,6 +30,46 @@ class Commands(click.Group):
         """The command itself."""
         plugin = _plugins().get(name)
         return plugin.load() if plugin else super().get_command(ctx, name)
+
+
+_BEAM_OPTIONS = (
+    click.option(
+        "--runner",
+        help="Where Beam runs: local, processes, dataflow, flink, spark, or a runner.",
+    ),
+    click.option(
+        "--beam-config", "beam_file",
+        help="YAML file with runner and options (docs/scale.md).",
+    ),
+    click.option(
+        "--beam-arg", "beam_args", multiple=True, metavar="ARG",
+        help="Beam option, e.g. --beam-arg=--direct_num_workers=2; repeatable.",
+    ),
+)  # fmt: skip
+
+
+def _on_beam(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command Beam's options, of which it gets `beam_args`."""
+
+    @functools.wraps(command)
+    def run(
+        runner: str | None,
+        beam_file: str | None,
+        beam_args: tuple[str, ...],
+        **rest: Any,
+    ) -> None:
+        from claimpt_tf.beam_options import beam_config, load_beam
+
+        config = (
+            load_beam(beam_file, runner, beam_args)
+            if beam_file
+            else beam_config(runner, beam_args)
+        )
+        command(beam_args=config.to_args(), **rest)
+
+    for option in reversed(_BEAM_OPTIONS):
+        run = option(run)
+    return run
 
 
 def _plugins() -> dict[str, Any]:
@@ -115,10 +157,7 @@ def simulate(out: str, members: int, years: int, seed: int, file_format: str) ->
     show_default=True,
     help="Share of a table's lines that may be unusable.",
 )
-@click.option(
-    "--beam-arg", "beam_args", multiple=True, metavar="ARG",
-    help="Beam option; repeatable.",
-)  # fmt: skip
+@_on_beam
 def ingest(
     source: str,
     input_path: str,
@@ -137,16 +176,21 @@ def ingest(
       claimpt ingest --source synpuf --input sample_1 --output records
       claimpt ingest --source tuva --input claims --output records \\
         --rules rules.yaml --shift-dates
+      claimpt ingest --source tuva --input 'claims/month-{SPAN}' --output records
+      claimpt ingest --source tuva --input claims --output records \\
+        --runner processes --beam-arg=--direct_num_workers=2
     """
     from rich.console import Console
     from rich.progress import Progress
 
     from claimpt_tf.claims.preflight import check_input
+    from claimpt_tf.claims.spans import span_folders
     from claimpt_tf.visits.ingest import ingest as run
     from claimpt_tf.visits.rules import load_rules
 
     rules = load_rules(rules_file) if rules_file else None
-    check_input(source, input_path)
+    for folder in span_folders(input_path):
+        check_input(source, folder)
     console = Console(stderr=True, highlight=False)
     with Progress(console=console, transient=True) as bar:
         tasks = {what: bar.add_task(what, total=None) for what in ("lines", "buckets")}
@@ -175,10 +219,7 @@ def ingest(
 @click.option("--key-file", help="Key that hashes member ids, as at ingest.")
 @click.option("--aces", help="Task file of ACES to take instead of a TASK.")
 @click.option("--predicates", help="ACES predicates, where they stand apart.")
-@click.option(
-    "--beam-arg", "beam_args", multiple=True, metavar="ARG",
-    help="Beam option; repeatable.",
-)  # fmt: skip
+@_on_beam
 def cohort(
     tasks: tuple[str, ...],
     data: str,

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from claimpt_tf.beam_options import BeamConfig
 from claimpt_tf.tasks.spec import Task
 from claimpt_tf.training.choices import FinetuneConfig, PretrainConfig
 from claimpt_tf.visits.rules import VisitRules
-
-# Beam's default DirectRunner first tries to download Prism; this one is in the wheel.
-# Naming an image keeps TFX from packing itself up for remote workers at each start.
-LOCAL_BEAM = (
-    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
-    "--sdk_container_image=none",
-)
 
 
 class RunConfig(BaseModel):
@@ -37,7 +31,7 @@ class RunConfig(BaseModel):
       true_risk: The simulator's table of true risks, where there is one.
       replicates: Bootstrap replicates of the report.
       serving_name: Folder under which versions are pushed.
-      beam_args: Beam pipeline options, e.g. a runner and its address.
+      beam: Where Beam runs, its options, and those of single components.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,4 +53,4 @@ class RunConfig(BaseModel):
     true_risk: str = ""
     replicates: int = Field(1000, ge=1)
     serving_name: str = "claimpt"
-    beam_args: tuple[str, ...] = LOCAL_BEAM
+    beam: BeamConfig = BeamConfig()

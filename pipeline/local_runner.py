@@ -13,6 +13,7 @@ from rich.console import Console
 
 from claimpt_tf.claims.preflight import check_input
 from claimpt_tf.claims.privacy import check_key_place, load_key
+from claimpt_tf.claims.spans import span_folders
 from claimpt_tf.errors import GateError
 from claimpt_tf.visits.summary import Summary
 from pipeline.configs import RunConfig
@@ -143,7 +144,10 @@ def find_true_risk(input_base: str) -> str:
 
 @click.command()
 @click.option(
-    "--input", "input_base", required=True, help="Folder of the claims tables."
+    "--input",
+    "input_base",
+    required=True,
+    help="Folder of the claims tables, or one a month as CLAIMS/month-{SPAN}.",
 )
 @click.option("--output", required=True, help="Folder of the run; a rerun goes on.")
 @click.option("--verbose", is_flag=True, help="Show the whole log.")
@@ -162,7 +166,8 @@ def run_command(input_base: str, output: str, verbose: bool, **options: Any) -> 
     console = Console(stderr=True, highlight=False)
     input_base = str(Path(input_base).resolve())
     config = build_config(input_base, true_risk=find_true_risk(input_base), **options)
-    check_input(config.source, config.input_base)
+    for folder in span_folders(input_base):
+        check_input(config.source, folder)
     load_key(config.key_file or None)
     result = run_pipeline(config, output, verbose, console)
     console.print(f"  report   {result.report}/report.html")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from claimpt_tf.claims.readers.registry import reader_names
+from claimpt_tf.claims.spans import has_spans
 from claimpt_tf.errors import InputError
 from claimpt_tf.tasks.spec import load_task
 from claimpt_tf.visits.rules import load_rules
@@ -51,8 +53,12 @@ _SHARED = (
         help="Move each member's dates by up to a year, intervals kept.",
     ),
     click.option(
+        "--runner",
+        help="Where Beam runs: local, processes, dataflow, flink, spark, or a runner.",
+    ),
+    click.option(
         "--beam-arg", "beam_args", multiple=True, metavar="ARG",
-        help="Beam option, e.g. --beam-arg=--runner=FlinkRunner; repeatable.",
+        help="Beam option, e.g. --beam-arg=--region=europe-west1; repeatable.",
     ),
     click.option(
         "--config", "config_file", type=click.Path(exists=True, dir_okay=False),
@@ -83,6 +89,7 @@ def build_config(
     true_risk: str = "",
     rules_file: str | None = None,
     shift_dates: bool = False,
+    runner: str | None = None,
 ) -> RunConfig:
     """Options to a RunConfig.
 
@@ -90,8 +97,13 @@ def build_config(
       TaskError: The task is wrong.
       InputError: A YAML file is wrong; the message names the field.
     """
+    pattern = "*"
+    if has_spans(input_base):
+        input_base, name = os.path.split(input_base.rstrip("/"))
+        pattern = f"{name}/*"
     fields: dict[str, Any] = {
         "source": source,
+        "pattern": pattern,
         "input_base": input_base,
         "task": load_task(task),
         "pretrain": {"preset": preset, "epochs": epochs, "seed": seed},
@@ -104,8 +116,7 @@ def build_config(
     }
     if rules_file:
         fields["rules"] = load_rules(rules_file).model_dump()
-    if beam_args:
-        fields["beam_args"] = beam_args
+    fields["beam"] = {"args": beam_args, **({"runner": runner} if runner else {})}
     if config_file:
         given = yaml.safe_load(Path(config_file).read_text()) or {}
         for name, value in given.items():

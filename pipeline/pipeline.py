@@ -15,9 +15,13 @@ from tfx.components import (
     Transform,
 )
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
+from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, transform_pb2
 
+from claimpt_tf.beam_options import BeamConfig
+from claimpt_tf.errors import InputError
 from claimpt_tf.training.choices import FinetuneConfig
 from claimpt_tf.visits.schema import SCHEMA_PATH
 from components.claims_example_gen.component import ClaimsExampleGen
@@ -126,17 +130,33 @@ def create_pipeline(
         replicates=config.replicates,
         seed=config.finetune.seed,
     )
+    components = [
+        claims, statistics, schema, validator, cohort, transform, pretrainer,
+        finetuner, *optional, evaluator, serving, pusher, report,
+    ]  # fmt: skip
     return Pipeline(
         pipeline_name=config.name,
         pipeline_root=pipeline_root,
         metadata_connection_config=metadata,
         enable_cache=True,
-        beam_pipeline_args=list(config.beam_args),
-        components=[
-            claims, statistics, schema, validator, cohort, transform, pretrainer,
-            finetuner, *optional, evaluator, serving, pusher, report,
-        ],
-    )  # fmt: skip
+        beam_pipeline_args=list(config.beam.to_args()),
+        components=_with_beam_options(config.beam, components),
+    )
+
+
+def _with_beam_options(
+    beam: BeamConfig, components: list[BaseComponent]
+) -> list[BaseComponent]:
+    """Gives single components the Beam options that are theirs alone."""
+    using_beam = {c.id: c for c in components if isinstance(c, BaseBeamComponent)}
+    for name in beam.components:
+        if name not in using_beam:
+            raise InputError(
+                f"beam.components: {name} does not run on Beam here; these do: "
+                f"{', '.join(sorted(using_beam))}"
+            )
+        using_beam[name].with_beam_pipeline_args(beam.component_args(name))
+    return components
 
 
 def _finetuner(

@@ -15,13 +15,11 @@ import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from tfx_bsl.public import tfxio
 
+from claimpt_tf.beam_options import with_runner
 from claimpt_tf.errors import ArtifactError
 from claimpt_tf.visits.ids import CODE_VOCABULARY, STEM_VOCABULARY
 from claimpt_tf.visits.preprocessing import MIN_CODE_COUNT, preprocessing_fn
 from claimpt_tf.visits.schema import load_schema
-
-# Beam's own default looks for a download first.
-_LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
 
 @dataclass(frozen=True)
@@ -82,9 +80,7 @@ def analyse(
     """
     source = tfxio.TFExampleRecord(list(files), schema=load_schema())
     draft = tempfile.mkdtemp(prefix=".transform-", dir=os.path.dirname(output) or ".")
-    options = beam.options.pipeline_options.PipelineOptions(list(beam_args))
-    standard = options.view_as(beam.options.pipeline_options.StandardOptions)
-    standard.runner = standard.runner or _LOCAL_RUNNER
+    options = beam.options.pipeline_options.PipelineOptions(with_runner(beam_args))
     try:
         with (
             beam.Pipeline(options=options) as pipeline,

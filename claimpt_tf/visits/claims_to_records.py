@@ -13,7 +13,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apache_beam as beam
@@ -72,7 +72,8 @@ class ClaimsToBlocks(beam.PTransform):
 
     Args:
       source: Name of a reader, or a reader that can be pickled.
-      input_path: What the reader reads.
+      input_path: What the reader reads; several are taken together, the names of
+        their files then begin with the folder's.
       rules: How lines become visits.
       key_file: Path of the key for member ids, as `privacy.load_key` takes it; each
         worker reads it, the key itself is never part of the pipeline.
@@ -87,7 +88,7 @@ class ClaimsToBlocks(beam.PTransform):
     def __init__(
         self,
         source: str | Reader,
-        input_path: str,
+        input_path: str | Sequence[str],
         rules: VisitRules | None = None,
         key_file: str | None = None,
         buckets: int = 1,
@@ -109,7 +110,7 @@ class ClaimsToBlocks(beam.PTransform):
 
     def expand(self, pipeline: beam.Pipeline) -> dict[str, PCollection]:
         """See the class."""
-        units = _reader(self._source).units(self._input_path)
+        units = units_of(_reader(self._source), self._input_path)
         read = (
             pipeline
             | "Units" >> beam.Create(units, reshuffle=False)
@@ -249,11 +250,13 @@ class _ReadAndCut(beam.DoFn):
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in vars(self).items() if k not in ("_key", "_reader")}
 
-    def process(self, unit: Unit) -> Iterator[Any]:
+    def process(self, element: tuple[str, Unit]) -> Iterator[Any]:
+        below, unit = element
         lines = 0
         with Store(self._spill) as store:
             held = _Held(unit.table, self._buckets, store)
             for chunk in self._reader.read(unit, self._key, BATCH_ROWS):
+                chunk = _named_below(chunk, below)
                 lines += chunk.lines
                 yield TaggedOutput(_COUNTS, _chunk_counts(chunk))
                 if not chunk.quarantined.is_empty():
@@ -341,6 +344,29 @@ class _Assemble(beam.DoFn):
             {name: encode(made.timelines.filter(split == name)) for name in SPLITS},
         )
         _tell("buckets", 1)
+
+
+def units_of(reader: Reader, input_path: str | Sequence[str]) -> list[tuple[str, Unit]]:
+    """The units of one or more inputs, each with what goes before its files' names."""
+    if isinstance(input_path, str):
+        return [("", unit) for unit in reader.units(input_path)]
+    return [
+        (f"{os.path.basename(folder)}/", unit)
+        for folder in input_path
+        for unit in reader.units(folder)
+    ]
+
+
+def _named_below(chunk: Chunk, folder: str) -> Chunk:
+    if not folder:
+        return chunk
+    source = pl.concat_str(pl.lit(folder), "source")
+    frames = {
+        name: frame.with_columns(source=source)
+        for name in ("events", "members", "quarantined")
+        if (frame := getattr(chunk, name)) is not None
+    }
+    return replace(chunk, **frames)
 
 
 def _reader(source: str | Reader) -> Reader:

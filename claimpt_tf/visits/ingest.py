@@ -20,11 +20,13 @@ from pathlib import Path
 
 import apache_beam as beam
 import pyarrow.parquet as pq
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 
+from claimpt_tf.beam_options import is_local, with_runner
 from claimpt_tf.claims.privacy import check_key_place, load_key
 from claimpt_tf.claims.reader import Reader, Unit
 from claimpt_tf.claims.readers.registry import reader_for
+from claimpt_tf.claims.spans import has_spans, span_folders
 from claimpt_tf.errors import ClaimPTError, InputError
 from claimpt_tf.visits import claims_to_records
 from claimpt_tf.visits.claims_to_records import (
@@ -33,6 +35,7 @@ from claimpt_tf.visits.claims_to_records import (
     WriteCounts,
     WriteQuarantine,
     WriteShards,
+    units_of,
 )
 from claimpt_tf.visits.rules import VisitRules
 from claimpt_tf.visits.schema import load_schema, schema_text
@@ -54,8 +57,6 @@ __all__ = [
     "ingest",
 ]
 
-# Beam's own default looks for a download first.
-LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 LINES_PER_BUCKET = 250_000  # a few hundred MB in the kernel, 1 to 3 MB a shard
 
 _SAMPLE_BYTES = 1 << 20
@@ -80,7 +81,8 @@ def ingest(
 
     Args:
       source: Name of a reader (`tuva`, `synpuf`, ...), or a reader.
-      input_path: The folder with the tables.
+      input_path: The folder with the tables, or several as `month-{SPAN}`; see
+        `claims.spans.span_folders`.
       output: The folder to make; it must not exist, or be empty.
       rules: How lines become visits; the defaults when None.
       key_file: Path of the key for member ids; see `privacy.load_key`.
@@ -106,10 +108,12 @@ def ingest(
     reader = reader_for(source) if isinstance(source, str) else source
     target = _vacant(output)
     check_key_place(target, key_file)
-    reader.check(input_path)
+    folders = span_folders(input_path)
+    for folder in folders:
+        reader.check(folder)
     load_key(key_file)
-    units = reader.units(input_path)
-    lines = sum(estimated_lines(unit) for unit in units)
+    inputs = folders if has_spans(input_path) else input_path
+    lines = sum(estimated_lines(unit) for _, unit in units_of(reader, inputs))
     buckets = shards or choose_buckets(lines)
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
     try:
@@ -117,13 +121,13 @@ def ingest(
             _run(
                 ClaimsToBlocks(
                     source,
-                    input_path,
+                    inputs,
                     rules,
                     key_file,
                     buckets,
                     shares,
                     shift_dates,
-                    str(draft / "spill"),
+                    str(draft / "spill") if is_local(beam_args) else None,
                 ),
                 str(draft),
                 buckets,
@@ -185,9 +189,7 @@ def _vacant(output: str) -> Path:
 def _run(
     claims: ClaimsToBlocks, folder: str, buckets: int, beam_args: Sequence[str]
 ) -> None:
-    options = PipelineOptions(list(beam_args))
-    standard = options.view_as(StandardOptions)
-    standard.runner = standard.runner or LOCAL_RUNNER
+    options = PipelineOptions(with_runner(beam_args))
     try:
         with beam.Pipeline(options=options) as pipeline:
             made = pipeline | "Claims" >> claims

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import posixpath
+
 from google.protobuf import struct_pb2
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import example_gen_pb2
 
+from claimpt_tf.claims.spans import has_spans
+from claimpt_tf.errors import InputError
 from claimpt_tf.visits.rules import VisitRules
 from claimpt_tf.visits.splits import SPLITS
 from components.claims_example_gen.executor import Executor
@@ -26,7 +30,14 @@ class ClaimsExampleGen(FileBasedExampleGen):
       key_file: File with the key that hashes member ids; only its path is recorded.
       max_quarantined: Share of lines that may be unusable.
       shift_dates: Whether each member's dates are moved by days of their own.
-      pattern: Glob of the input files below `input_base`, for the fingerprint.
+      pattern: Glob of the input files below `input_base`, for the fingerprint; or
+        `month-{SPAN}/*`, where each folder holds the rows that came with a span. The
+        newest span makes a new execution, which reads all spans up to it, since a
+        member's timeline is made of all. TFX takes fingerprints of the newest only: a
+        correction of earlier months belongs into a new span, as reversals do.
+
+    Raises:
+      InputError: `{SPAN}` stands elsewhere in the pattern.
     """
 
     def __init__(
@@ -39,6 +50,13 @@ class ClaimsExampleGen(FileBasedExampleGen):
         shift_dates: bool = False,
         pattern: str = "*",
     ) -> None:
+        if has_spans(pattern) and (
+            has_spans(posixpath.basename(pattern)) or pattern.count("/") != 1
+        ):
+            raise InputError(
+                f"pattern {pattern}: give {{SPAN}} in the name of a folder below the "
+                "input, such as month-{SPAN}/*."
+            )
         choices = struct_pb2.Struct()
         choices.update(
             {
@@ -47,6 +65,7 @@ class ClaimsExampleGen(FileBasedExampleGen):
                 "key_file": key_file or "",
                 "max_quarantined": max_quarantined,
                 "shift_dates": shift_dates,
+                "pattern": pattern,
             }
         )
         config = example_gen_pb2.CustomConfig()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 from typing import Any
 
@@ -15,12 +16,15 @@ from tfx.proto import example_gen_pb2
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import proto_utils
 
+from claimpt_tf.beam_options import is_local
 from claimpt_tf.claims.readers.registry import reader_for
+from claimpt_tf.claims.spans import has_spans, span_folders
 from claimpt_tf.visits.claims_to_records import (
     ClaimsToBlocks,
     WriteCounts,
     WriteQuarantine,
     WriteShards,
+    units_of,
 )
 from claimpt_tf.visits.ingest import choose_buckets, estimated_lines
 from claimpt_tf.visits.rules import VisitRules
@@ -48,18 +52,22 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         began = time.monotonic()
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         choices = _choices(exec_properties)
-        base = exec_properties["input_base"]
-        units = reader_for(choices["source"]).units(base)
-        buckets = choose_buckets(sum(estimated_lines(unit) for unit in units))
+        inputs = _inputs(exec_properties, choices["pattern"])
+        units = units_of(reader_for(choices["source"]), inputs)
+        buckets = choose_buckets(sum(estimated_lines(unit) for _, unit in units))
         counts_file = os.path.join(examples.uri, "counts.json")
-        with self._make_beam_pipeline() as pipeline:
+        with (
+            tempfile.TemporaryDirectory(prefix="claimpt-") as spill,
+            self._make_beam_pipeline() as pipeline,
+        ):
             made = pipeline | "Claims" >> ClaimsToBlocks(
                 choices["source"],
-                base,
+                inputs,
                 VisitRules.model_validate_json(choices["rules"]),
                 choices["key_file"] or None,
                 buckets,
                 shift_dates=choices["shift_dates"],
+                spill=spill if is_local(self._beam_pipeline_args or ()) else None,
             )
             _ = made["blocks"] | "Records" >> WriteShards(examples.uri, buckets)
             _ = made["quarantine"] | "Quarantine" >> WriteQuarantine(
@@ -75,6 +83,16 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
         examples_utils.set_file_format(examples, "tfrecords_gzip")
+
+
+def _inputs(exec_properties: dict[str, Any], pattern: str) -> str | list[str]:
+    """The folder of the claims, or those of all spans up to the one to be made."""
+    base = exec_properties["input_base"]
+    if not has_spans(pattern):
+        return base
+    return span_folders(
+        os.path.join(base, os.path.dirname(pattern)), int(exec_properties["span"])
+    )
 
 
 def _choices(exec_properties: dict[str, Any]) -> dict[str, Any]:

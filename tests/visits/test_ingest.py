@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from apache_beam.testing.util import assert_that, is_not_empty
 
+from claimpt_tf.beam_options import LOCAL_RUNNER
 from claimpt_tf.claims.events import (
     EVENT_SCHEMA,
     MEMBER_SCHEMA,
@@ -26,7 +27,6 @@ from claimpt_tf.errors import ArtifactError, InputError
 from claimpt_tf.visits import claims_to_records
 from claimpt_tf.visits.assemble import assemble
 from claimpt_tf.visits.ingest import (
-    LOCAL_RUNNER,
     ClaimsToRecords,
     choose_buckets,
     estimated_lines,
@@ -34,6 +34,7 @@ from claimpt_tf.visits.ingest import (
 )
 from claimpt_tf.visits.records import decode, read_records
 from claimpt_tf.visits.schema import load_schema, schema_text
+from claimpt_tf.visits.spill import Stored, taken
 from claimpt_tf.visits.splits import SPLITS, split_of
 from claimpt_tf.visits.summary import Summary
 from tests.visits import drawn, tables
@@ -172,24 +173,82 @@ def test_shuffled_files_and_shards_give_the_same_records(
 
 
 @pytest.mark.slow
-def test_two_workers_give_the_same_files(
+def test_any_number_of_workers_gives_the_same_files(
     lines: list[dict[str, object]], tmp_path: Path
 ) -> None:
     source = written(lines, tmp_path / "in", files=4)
-    several = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
     files = []
-    for name, args in (("one", []), ("two", several)):
-        ingest(
-            EventReader(), str(source), str(tmp_path / name), shards=3, beam_args=args
-        )
+    for mode, workers in (
+        ("in_memory", 1),
+        ("multi_threading", 4),
+        ("multi_processing", 2),
+    ):
+        output = tmp_path / mode
+        args = [f"--direct_running_mode={mode}", f"--direct_num_workers={workers}"]
+        ingest(EventReader(), str(source), str(output), shards=5, beam_args=args)
         files.append(
-            {
-                path.relative_to(tmp_path / name): path.read_bytes()
-                for path in (tmp_path / name).glob("*/*")
-            }
+            {path.relative_to(output): path.read_bytes() for path in output.glob("*/*")}
         )
-    assert files[0] == files[1]
-    assert len(files[0]) == 10
+    assert files[0] == files[1] == files[2]
+    assert len(files[0]) == 16
+
+
+def test_what_is_shuffled_lies_on_disk_for_a_while(
+    lines: list[dict[str, object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = []
+
+    def noted(piece: bytes | Stored) -> bytes:
+        stored.append(piece)
+        return taken(piece)
+
+    monkeypatch.setattr(claims_to_records, "taken", noted)
+    source = written(lines, tmp_path / "in", files=2)
+    ingest(EventReader(), str(source), str(tmp_path / "out"), shards=3)
+    assert len(stored) == 9  # two files of lines and the members, in three buckets
+    assert all(isinstance(piece, Stored) for piece in stored)
+    assert not [path for path in tmp_path.rglob("*spill*")]
+
+
+def test_months_of_claims_are_one_timeline(
+    one_go: tuple[Summary, Path], lines: list[dict[str, object]], tmp_path: Path
+) -> None:
+    months = tmp_path / "months"
+    months.mkdir()
+    for month in range(3):
+        written(lines[month::3], months / f"month-{month + 9}")
+    path = str(months / "month-{SPAN}")
+    summary = ingest(EventReader(), path, str(tmp_path / "out"))
+    assert records_of(tmp_path / "out") == records_of(one_go[1])
+    assert summary.tables["lines"] == one_go[0].tables["lines"]
+    quarantined = pl.read_parquet(tmp_path / "out" / "quarantine" / "lines.parquet")
+    assert set(quarantined["source"].str.split("/").list.first()) == {
+        "month-9",
+        "month-10",
+        "month-11",
+    }
+
+
+def test_one_member_with_two_hundred_thousand_lines(tmp_path: Path) -> None:
+    count = 200_000
+    number = pl.int_range(count, eager=True)
+    much = tables.events(
+        tables.line("c", 1, "OP", 10, "CVX:08", member=drawn.CHILDREN[0])
+    ).drop("day", "end_day", "claim", "row", "source")
+    much = much[pl.repeat(0, count, eager=True)].with_columns(
+        day=(10 + number % 3000).cast(pl.Int32),
+        end_day=(10 + number % 3000).cast(pl.Int32),
+        claim=number.cast(pl.String),
+        row=number + 1,
+        source=pl.lit("lines-0.parquet"),
+    )
+    source = written([], tmp_path / "in", files=0)
+    much.select(EVENT_SCHEMA.names()).write_parquet(source / "lines-0.parquet")
+    summary = ingest(EventReader(batch_rows=50_000), str(source), str(tmp_path / "out"))
+    assert summary.tables["lines"].kept == count
+    record = decode(records_of(tmp_path / "out")).filter(patient_id=drawn.CHILDREN[0])
+    assert record["visit_days"].list.len().to_list() == [3000]
+    assert record["codes"].explode().explode().to_list() == ["CVX:08"] * 3000
 
 
 def test_pieces_are_cut_while_reading(

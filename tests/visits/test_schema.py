@@ -130,7 +130,7 @@ def anomalies(records: list[bytes], schema: schema_pb2.Schema, folder: Path) -> 
     import tensorflow_data_validation as tfdv
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from claimpt_tf.visits.ingest import LOCAL_RUNNER
+    from claimpt_tf.beam_options import LOCAL_RUNNER
 
     path = folder / "records.gz"
     write_records(records, path)

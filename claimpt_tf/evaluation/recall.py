@@ -44,7 +44,7 @@ def recall_at(
     >>> scores = [[0.9, 0.5, 0.1], [0.1, 0.5, 0.9]]
     >>> came = pl.Series([["a", "c"], ["b", "x"]])
     >>> recall_at(scores, ["a", "b", "c"], came, sizes=[1, 2]).rows()
-    [(1.0, 0.5), (0.0, 0.5)]
+    [(0.5, 0.5), (0.0, 0.5)]
     """
     ranked, true, missed = _checked(scores, categories, came)
     total = true.sum(axis=1) + missed

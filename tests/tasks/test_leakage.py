@@ -12,7 +12,7 @@ from claimpt_tf.tasks.cohort import label
 from claimpt_tf.tasks.labels import LABEL_COLUMNS
 from claimpt_tf.tasks.spec import Task
 from tests.tasks import naive
-from tests.tasks.drawn import FIRST, LAST, in_order, people, tasks, visits
+from tests.tasks.drawn import FIRST, LAST, days, in_order, people, tasks, visits
 from tests.tasks.members import Member, Visit, timelines
 
 pytestmark = pytest.mark.slow
@@ -150,3 +150,81 @@ def test_examples_and_counts_do_not_depend_on_shards_or_order(
         "ages": merged.to_dict()["ages"],
     }
     assert merged.ages == whole.attrition.ages
+
+
+LABEL_TASK = Task.model_validate(
+    {
+        "name": "charts",
+        "labels": {"kind": "binary"},
+        "proxy": {"outcome": {"visit_types": ["IP"]}, "window_days": 30},
+    }
+)
+
+
+@st.composite
+def tables(draw: st.DrawFn, members: list[Member]) -> pl.DataFrame:
+    """Rows of a table of labels about the members, and about strangers."""
+    ids = [*(member.id for member in members), "f" * 32]
+    split = {one: draw(st.sampled_from(["train", "eval", "test"])) for one in ids}
+    place = st.tuples(st.sampled_from(ids), days())
+    places = draw(st.lists(place, max_size=8, unique=True), label="rows")
+    return pl.DataFrame(
+        [
+            {
+                "label_row": number + 1,
+                "patient_id": one,
+                "index_day": day,
+                "label": draw(st.integers(0, 1)),
+                "label_value": 0.0,
+                "split": split[one],
+            }
+            for number, (one, day) in enumerate(places)
+        ],
+        schema={
+            "label_row": pl.Int64,
+            "patient_id": pl.String,
+            "index_day": pl.Int64,
+            "label": pl.Int64,
+            "label_value": pl.Float32,
+            "split": pl.String,
+        },
+    )
+
+
+@often
+@given(people(), st.data())
+def test_labels_of_a_table_enter_no_input_and_move_no_member(
+    members: list[Member], data: st.DataObject
+) -> None:
+    table = data.draw(tables(members))
+    frame = timelines(*members)
+    result = label(LABEL_TASK, frame, data_end=LAST, table=table)
+    known = {member.id for member in members}
+    want = table.filter(pl.col("patient_id").is_in(known), pl.col("index_day") <= LAST)
+    examples = result.examples.with_columns(result.splits)
+    answer = ["label_row", "patient_id", "index_day", "label", "split"]
+    by_row = examples.select(answer).sort("label_row")
+    assert by_row.equals(want.select(answer).sort("label_row"))
+    assert (examples.group_by("patient_id").n_unique()["split"] == 1).all()
+
+    turned = table.with_columns(label=1 - pl.col("label"))
+    other = label(LABEL_TASK, frame, data_end=LAST, table=turned).examples
+    assert other.select(INPUTS).equals(result.examples.select(INPUTS))
+
+
+@often
+@given(people(), st.data())
+def test_inputs_of_a_tables_rows_are_those_of_tables_that_end_there(
+    members: list[Member], data: st.DataObject
+) -> None:
+    table = data.draw(tables(members))
+    whole = label(LABEL_TASK, timelines(*members), data_end=LAST, table=table).examples
+    for row in naive.rows_of(whole):
+        cut = row["index_day"]
+        then = label(
+            LABEL_TASK,
+            timelines(*(known_by(member, cut) for member in members)),
+            data_end=LAST,
+            table=table.filter(pl.col("label_row") == row["label_row"]),
+        ).examples
+        assert naive.rows_of(then) == [row]

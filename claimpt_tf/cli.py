@@ -294,6 +294,10 @@ def cohort(
 @click.option(
     "--checkpoint-minutes", type=float, help="Least time between two checkpoints."
 )
+@click.option(
+    "--categories", multiple=True, metavar="FILE",
+    help="Your own categories of codes (docs/codes.md); repeatable.",
+)  # fmt: skip
 @click.option("--seed", type=int, help="Of weights, order and dates.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
 def pretrain(data: str, output: str, resume: bool, **chosen: Any) -> None:

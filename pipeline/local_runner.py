@@ -14,6 +14,7 @@ from rich.console import Console
 from claimpt_tf.claims.preflight import check_input
 from claimpt_tf.claims.privacy import check_key_place, load_key
 from claimpt_tf.claims.spans import span_folders
+from claimpt_tf.codes.category_files import load_categories
 from claimpt_tf.errors import GateError
 from claimpt_tf.visits.summary import Summary
 from pipeline.configs import RunConfig
@@ -166,6 +167,7 @@ def run_command(input_base: str, output: str, verbose: bool, **options: Any) -> 
     console = Console(stderr=True, highlight=False)
     input_base = str(Path(input_base).resolve())
     config = build_config(input_base, true_risk=find_true_risk(input_base), **options)
+    load_categories(config.pretrain.categories, config.pretrain.category_level)
     for folder in span_folders(input_base):
         check_input(config.source, folder)
     load_key(config.key_file or None)

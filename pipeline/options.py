@@ -53,6 +53,10 @@ _SHARED = (
         help="Move each member's dates by up to a year, intervals kept.",
     ),
     click.option(
+        "--categories", multiple=True, metavar="FILE",
+        help="Your own categories of codes (docs/codes.md); repeatable.",
+    ),
+    click.option(
         "--runner",
         help="Where Beam runs: local, processes, dataflow, flink, spark, or a runner.",
     ),
@@ -89,6 +93,7 @@ def build_config(
     true_risk: str = "",
     rules_file: str | None = None,
     shift_dates: bool = False,
+    categories: tuple[str, ...] = (),
     runner: str | None = None,
 ) -> RunConfig:
     """Options to a RunConfig.
@@ -106,7 +111,12 @@ def build_config(
         "pattern": pattern,
         "input_base": input_base,
         "task": load_task(task),
-        "pretrain": {"preset": preset, "epochs": epochs, "seed": seed},
+        "pretrain": {
+            "preset": preset,
+            "epochs": epochs,
+            "seed": seed,
+            "categories": categories,
+        },
         "finetune": {"seed": seed},
         "min_auroc": min_auroc,
         "scratch": scratch,

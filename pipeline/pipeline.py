@@ -21,6 +21,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, transform_pb2
 
 from claimpt_tf.beam_options import BeamConfig
+from claimpt_tf.codes.category_files import categories_digest
 from claimpt_tf.errors import InputError
 from claimpt_tf.training.choices import FinetuneConfig
 from claimpt_tf.visits.schema import SCHEMA_PATH
@@ -83,7 +84,11 @@ def create_pipeline(
         examples=transform.outputs["transformed_examples"],
         transform_graph=graph,
         schema=schema.outputs["schema"],
-        custom_config={"config": config.pretrain.model_dump()},
+        custom_config={
+            "config": config.pretrain.model_dump(),
+            # A changed file is a changed run, though its name stays.
+            "categories": categories_digest(config.pretrain.categories),
+        },
     ).with_id("Pretrainer")
     finetuner = _finetuner(
         config, cohort, graph, config.finetune, pretrainer.outputs["model"]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import polars as pl
 
-from claimpt_tf.codes.systems import SYSTEMS
+from claimpt_tf.codes.systems import SYSTEMS, split_code
 
 # Names in lower case without anything but letters and digits.
 _NAMES: Mapping[str, str] = {
@@ -134,3 +134,41 @@ def _split(text: str) -> tuple[str | None, str | None]:
         system = system_of(found[1])
         return (system, found[2]) if system else (None, None)
     return None, None
+
+
+def omop_spelling(code: str) -> str | None:
+    """A code of a record as OMOP's vocabularies spell it, `VOCABULARY/CODE`.
+
+    Example:
+      >>> omop_spelling("ICD10CM:J45901"), omop_spelling("ICD9CM:E8490")
+      ('ICD10CM/J45.901', 'ICD9CM/E849.0')
+      >>> omop_spelling("HCPCS:99213"), omop_spelling("LOINC:45484")
+      ('CPT4/99213', 'LOINC/4548-4')
+      >>> omop_spelling("MEDS:LAB50868") is None
+      True
+    """
+    system, bare = split_code(code)
+    if system not in _OMOP_NAMES:
+        return None
+    name = "CPT4" if system == "HCPCS" and bare[0].isdigit() else _OMOP_NAMES[system]
+    if system in ("ICD10CM", "ICD9CM", "ICD9PCS"):
+        whole = 2 if system == "ICD9PCS" else 3 + (system + bare[0] == "ICD9CME")
+        bare = bare[:whole] + "." * (len(bare) > whole) + bare[whole:]
+    if system == "LOINC":
+        bare = f"{bare[:-1]}-{bare[-1]}"
+    return f"{name}/{bare}"
+
+
+_OMOP_NAMES: Mapping[str, str] = {
+    "CVX": "CVX",
+    "HCPCS": "HCPCS",
+    "ICD10CM": "ICD10CM",
+    "ICD10PCS": "ICD10PCS",
+    "ICD9CM": "ICD9CM",
+    "ICD9PCS": "ICD9Proc",
+    "LOINC": "LOINC",
+    "MSDRG": "DRG",
+    "NDC": "NDC",
+    "RXNORM": "RxNorm",
+    "SNOMED": "SNOMED",
+}

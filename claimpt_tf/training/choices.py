@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from claimpt_tf.codes.categories import HIERARCHY_LEVEL
 from claimpt_tf.errors import InputError
 
 
@@ -50,6 +51,9 @@ class PretrainConfig(BaseModel):
       distribution: `auto` takes several GPUs, and several workers where TF_CONFIG
         names them.
       checkpoint_minutes: Least time between two checkpoints within an epoch.
+      categories: Files of the user's own categories of codes (docs/codes.md), which
+        go before the published ones.
+      category_level: Depth at which a hierarchy among them makes categories.
       seed: Of initial weights, order and dates.
     """
 
@@ -72,7 +76,9 @@ class PretrainConfig(BaseModel):
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
     distribution: Literal["auto", "none", "mirrored", "multiworker"] = "auto"
     checkpoint_minutes: float = Field(1.0, ge=0)
-    seed: int = 7
+    categories: tuple[str, ...] = ()
+    category_level: int = Field(HIERARCHY_LEVEL, ge=1)
+    seed: int = Field(7, ge=0)
 
     @property
     def limits(self) -> Limits:

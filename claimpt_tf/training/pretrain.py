@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from claimpt_tf.codes.category_files import load_categories
 from claimpt_tf.errors import ArtifactError
 from claimpt_tf.models.presets import backbone
 from claimpt_tf.training.batches import (
@@ -95,6 +96,7 @@ def pretrain(
       checkpoint: Where the run's state is kept; it goes on from there if there is one.
 
     Raises:
+      InputError: A file of categories cannot be used.
       ArtifactError: A split holds nothing to learn from, or the checkpoint does not
         fit.
       TrainingError: The loss is not a number.
@@ -111,7 +113,11 @@ def pretrain(
     mix = config.objectives or default_mix(config.preset)
     paper = config.preset == "paper"
     targets = choose_targets(
-        codes, code_counts(train), most=None if paper else 512, acute=not paper
+        codes,
+        code_counts(train),
+        most=None if paper else 512,
+        acute=not paper,
+        category_of=load_categories(config.categories, config.category_level),
     )
     if not targets.names:
         raise ArtifactError(

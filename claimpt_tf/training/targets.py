@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from claimpt_tf.codes.categories import category_of
+from claimpt_tf.codes.categories import CategoryOf, category_of
 from claimpt_tf.visits.ids import FIRST_CODE, VISIT_TYPES
 
 ACUTE_TYPES = tuple(VISIT_TYPES.index(name) + 1 for name in ("IP", "ED"))
@@ -50,6 +50,7 @@ def choose_targets(
     most: int | None = 512,
     minimum: int = 30,
     acute: bool = True,
+    category_of: CategoryOf = category_of,
 ) -> Targets:
     """The most frequent categories of the training members.
 
@@ -61,6 +62,7 @@ def choose_targets(
         all of them, as in the paper.
       minimum: A target has at least so many visits.
       acute: Whether categories in acute care are targets of their own.
+      category_of: The categories of codes, one each; the published ones by default.
     """
     categories = [""] * FIRST_CODE + category_of(list(codes))
     index = {name: n for n, name in enumerate(dict.fromkeys(categories))}

@@ -218,7 +218,8 @@ def _institutional(
 def _outpatient_setting(lines: pl.DataFrame) -> pl.Series:
     """ED where an emergency evaluation is billed: there is no revenue centre here."""
     emergency = pl.any_horizontal(
-        pl.col(name).is_in(_EMERGENCY_HCPCS).fill_null(False) for name in _HCPCS
+        pl.col(name).cast(pl.String).is_in(_EMERGENCY_HCPCS).fill_null(False)
+        for name in _HCPCS
     )
     return lines.select(
         pl.when(emergency).then(pl.lit("ED")).otherwise(pl.lit("OP"))

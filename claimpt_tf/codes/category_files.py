@@ -17,6 +17,7 @@ import polars as pl
 
 from claimpt_tf.codes.categories import HIERARCHY_LEVEL, Categories, Hierarchy
 from claimpt_tf.codes.systems import SYSTEMS
+from claimpt_tf.codes.vocabularies import canonical, system_of
 from claimpt_tf.errors import InputError
 
 ANY_END = "*"  # after the start of codes: all that begin with it
@@ -28,9 +29,6 @@ _OMOP = ("ancestor_concept_id", "descendant_concept_id", "min_levels_of_separati
 _CONCEPT = ("concept_id", "vocabulary_id", "concept_code")
 _KINDS = (_MAPPING, _PARENTS, _SNOMED, _OMOP)
 _IS_A = "116680003"
-_VOCABULARIES = {  # OMOP's names of systems that records name otherwise
-    "CPT4": "HCPCS", "DRG": "MSDRG", "ICD9Proc": "ICD9PCS", "RxNorm": "RXNORM",
-}  # fmt: skip
 _SHOWN_FAULTS = 5
 
 
@@ -134,14 +132,10 @@ def _omop(table: pl.DataFrame, path: Path) -> pl.DataFrame:
     missing = [name for name in _CONCEPT if name not in concepts.columns]
     if missing:
         raise InputError(f"{beside[0]}: no column {', '.join(missing)}.")
-    vocabulary = pl.col("vocabulary_id")
+    systems = _systems(concepts["vocabulary_id"])
     names = concepts.select(
         id="concept_id",
-        name=pl.concat_str(
-            vocabulary.replace(_VOCABULARIES),
-            pl.col("concept_code").str.replace_all("[^0-9A-Za-z]", ""),
-            separator=":",
-        ),
+        name=systems + ":" + canonical(systems, concepts["concept_code"]),
     ).drop_nulls()
     steps = table.filter(pl.col("min_levels_of_separation") == "1")
     return (
@@ -159,7 +153,7 @@ def _named(table: pl.DataFrame, column: str, path: Path) -> pl.Series:
     else:
         system = given.str.extract("^([^:]*):")
         bare = given.str.replace("^[^:]*:", "")
-    system = system.str.to_uppercase()
+    system = _systems(system)
     open_end = bare.str.ends_with(ANY_END).fill_null(False)
     known = system.is_in(list(SYSTEMS))
     faults = [
@@ -172,20 +166,19 @@ def _named(table: pl.DataFrame, column: str, path: Path) -> pl.Series:
         ),
     ]
     _raise(path, faults)
-    frame = pl.DataFrame({"system": system, "bare": bare}).with_row_index("row")
-    parts = []
-    for (name,), group in frame.group_by("system"):
-        # The start of a code is not padded to a full one.
-        plain = group["bare"].str.strip_chars_end(ANY_END)
-        full = SYSTEMS[str(name)].normalise(plain)
-        start = plain.str.replace_all("[^0-9A-Za-z]", "").str.to_uppercase()
-        begun = open_end.gather(group["row"])
-        parts.append(group.select("row", "system", code=full.zip_with(~begun, start)))
-    ordered = pl.concat(parts).sort("row") if parts else frame.select("row", "system")
-    code = ordered["code"] if parts else pl.Series("code", [], dtype=pl.String)
+    plain = bare.str.strip_chars_end(ANY_END)
+    # The start of a code is not padded to a full one.
+    start = plain.str.replace_all("[^0-9A-Za-z]", "").str.to_uppercase()
+    code = canonical(system, plain).zip_with(~open_end, start)
     _raise(path, _faults(code.is_null() | (code == ""), column, "holds no code"))
-    end = pl.Series([ANY_END if more else "" for more in open_end.to_list()])
-    return ordered["system"] + ":" + code + end.cast(pl.String)
+    end = pl.select(pl.when(open_end).then(pl.lit(ANY_END)).otherwise(pl.lit("")))
+    return system + ":" + code + end.to_series()
+
+
+def _systems(named: pl.Series) -> pl.Series:
+    """Code systems by any of their names; a name of none stays as it is."""
+    names = {name: system_of(name) or name for name in named.drop_nulls().unique()}
+    return named.replace(names)
 
 
 def _faults(where: pl.Series, column: str, text: str) -> list[tuple[int, str, str]]:

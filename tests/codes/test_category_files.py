@@ -97,7 +97,7 @@ def test_own_mapping_goes_before_a_hierarchy(tmp_path: Path) -> None:
         ("a,b\n1,2\n", "its columns are a, b"),
         ("code,Code,category\n1,2,3\n", "two columns have the same name"),
         ("code,category\nJ45,asthma\n", "line 2, code: names no known code system"),
-        ("code,category\nICD10:J45,asthma\n", "write SYSTEM:CODE with one of ICD10CM"),
+        ("code,category\nMINE:J45,asthma\n", "write SYSTEM:CODE with one of ICD10CM"),
         ("code,category\nICD10CM:J45,x\n,y\n", "line 3, code: is empty"),
         ("code,category\nICD10CM:J45,x\nICD10CM:J46,\n", "line 3, category: is empty"),
         ("code,category\nICD10CM:...,x\n", "line 2, code: holds no code"),

@@ -20,6 +20,7 @@ CORE = [
     "keras-hub>=0.25,<1",  # transformer layers; 0.25 is the last for Python 3.10
     "lightgbm>=4.5,<5",  # the rival on counts
     "matplotlib>=3.10,<4",  # the report's SVG plots
+    "meds>=0.4,<0.5",  # MEDS schemas; a minor version is a version of the format
     "numpy>=1.26,<3",  # TF 2.16 refuses 2, TF 2.21 runs on 2.4
     "polars>=2,<3",  # the columnar kernels; 2.0 is the last for Python 3.10
     "protobuf>=3.20.3,<7",  # kfp 2.5 refuses 4, TFX 1.21 runs on 6.33

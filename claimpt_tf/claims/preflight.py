@@ -265,7 +265,8 @@ def _check_enrolment(opened: Sequence[_Opened], samples: Sequence[_Sample]) -> N
     """Some member of the first claims must be enrolled, or nobody could be used."""
     enrolment = [file for file in opened if file.spec.role == "eligibility"]
     claims = [sample for sample in samples if sample.spec.role == "claims"]
-    wanted = pl.concat([_member_ids(c.spec, c.frame) for c in claims if len(c.frame)])
+    given = [_member_ids(c.spec, c.frame) for c in claims if len(c.frame)]
+    wanted = pl.concat(given) if given else pl.Series(dtype=pl.String)
     if wanted.is_empty():
         return
     for file in enrolment:

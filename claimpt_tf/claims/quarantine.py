@@ -36,6 +36,7 @@ REASONS: Mapping[str, Reason] = {
     "date_unparsable": Reason("a date in no known spelling"),
     "date_in_future": Reason("a date after today"),
     "end_before_start": Reason("ends before it starts"),
+    "code_missing": Reason("no code"),
     "months_unparsable": Reason("covered months are not a number from 0 to 12"),
     "not_covered": Reason("not insured in that time", fault=False),
     "amount_unparsable": Reason("an amount that is no number, read as 0", False),

@@ -8,6 +8,8 @@ from typing import Protocol
 
 import polars as pl
 
+WHOLE_FILE = -1  # the part of a unit that is all row groups of a file
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -15,7 +17,7 @@ class Unit:
 
     table: str
     path: str
-    part: int = 0  # Parquet row group, or 0 for a whole CSV
+    part: int = 0  # Parquet row group or WHOLE_FILE, or 0 for a whole CSV
     folder: str = ""  # the input folder, for readers that look things up in it
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from claimpt_tf.claims.preflight import InputReport, inspect_tables
 from claimpt_tf.claims.quarantine import quarantine_rows
 from claimpt_tf.claims.reader import Chunk, Unit
 from claimpt_tf.claims.table_batch import TableBatch
-from claimpt_tf.claims.table_file import open_table
+from claimpt_tf.claims.table_file import TableFile, open_table
 from claimpt_tf.claims.table_spec import TableSpec
 
 
@@ -75,6 +75,16 @@ class TableReader(ABC):
             for part in range(file.open().parts)
         ]
 
+    def batches(
+        self,
+        file: TableFile,
+        positions: Mapping[str, int],
+        part: int,
+        batch_rows: int,
+    ) -> Iterator[TableBatch]:
+        """The rows of a unit, as many at a time as `convert` is to see."""
+        return file.batches(positions, part, batch_rows)
+
     def read(self, unit: Unit, key: bytes, batch_rows: int) -> Iterator[Chunk]:
         """Chunks of at most `batch_rows` rows; member ids hashed with `key`.
 
@@ -85,7 +95,7 @@ class TableReader(ABC):
         source = source_of(spec, unit.path)
         file = open_table(unit.path, source)
         positions = header.match(spec, file.header(), source)
-        for batch in file.batches(positions, unit.part, batch_rows):
+        for batch in self.batches(file, positions, unit.part, batch_rows):
             chunk = self.convert(unit, source, _completed(spec, batch), key)
             yield _with_malformed(chunk, batch, source)
 

@@ -24,7 +24,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from claimpt_tf.beam_options import is_local, with_runner
 from claimpt_tf.claims.privacy import check_key_place, load_key
-from claimpt_tf.claims.reader import Reader, Unit
+from claimpt_tf.claims.reader import WHOLE_FILE, Reader, Unit
 from claimpt_tf.claims.readers.registry import reader_for
 from claimpt_tf.claims.spans import has_spans, span_folders
 from claimpt_tf.errors import ClaimPTError, InputError
@@ -166,6 +166,8 @@ def estimated_lines(unit: Unit) -> int:
             raw.seek(0)
             if magic == b"PAR1":
                 metadata = pq.ParquetFile(raw).metadata
+                if unit.part == WHOLE_FILE:
+                    return metadata.num_rows
                 return metadata.row_group(unit.part).num_rows
             if magic[:2] == b"\x1f\x8b":
                 text = gzip.GzipFile(fileobj=raw).read(_SAMPLE_BYTES)

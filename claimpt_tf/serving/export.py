@@ -64,26 +64,6 @@ def export_risk_model(
     _write_metadata(folder, metadata)
 
 
-def export_backbone(
-    model: keras.Model,
-    transform: Callable[[Mapping[str, Any]], Mapping[str, Any]],
-    limits: Limits,
-    folder: str,
-    metadata: Mapping[str, Any],
-) -> None:
-    """Writes a SavedModel whose `serving_default` gives the patient's state.
-
-    Args and layout are those of `export_risk_model`; the only signature takes
-    `examples` string [B] and gives `state` float32 [B, width].
-    """
-    run = _Runner(model, transform, limits)
-    archive = keras.export.ExportArchive()
-    archive.track(transform)
-    archive.add_endpoint("serving_default", run.state_of_examples)
-    archive.write_out(folder, verbose=False)
-    _write_metadata(folder, metadata)
-
-
 class _Runner:
     """The functions behind the signatures."""
 
@@ -95,10 +75,6 @@ class _Runner:
         @tf.function(input_signature=_EXAMPLES)
         def probability_of_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
             return self._probability(parse(examples))
-
-        @tf.function(input_signature=_EXAMPLES)
-        def state_of_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"state": self._run(parse(examples))[:, 0]}
 
         # A list keeps the order of the specs; their names are the signature's.
         @tf.function(input_signature=list(PREDICT_INPUTS.values()))
@@ -138,7 +114,6 @@ class _Runner:
 
         self.probability_of_examples = probability_of_examples
         self.probability_of_codes = probability_of_codes
-        self.state_of_examples = state_of_examples
 
     def _run(self, record: dict[str, Any]) -> Any:
         index_day = record.pop("index_day")

@@ -156,12 +156,13 @@ class FinetuneConfig(BaseModel):
       recipe: `adapt` trains on the outcome's windows in the cohort's past, then fits
         a regularised head to the labels; `labels` trains all layers on the labels;
         `auto` adapts where the past of the training members holds enough outcomes.
-      epochs: Passes over the training rows, at most.
-      batch_size: Rows a batch.
+      epochs: Passes over the training members (`labels`: rows), at most.
+      batch_size: Members (`labels`: rows) a batch.
       learning_rate: Peak rate of the head.
       layer_decay: Factor of the rate from one layer to the one below.
       weight_decay: Decoupled decay.
-      dates: Dates a row and epoch, in `adapt`.
+      ema: Decay of the moving average of the weights, in `adapt`.
+      dates: Dates a member and epoch, in `adapt`.
       max_visits: Latest visits that are read.
       max_codes: Codes a visit.
       patience: Epochs without a better validation loss before stopping.
@@ -171,12 +172,13 @@ class FinetuneConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe: Literal["auto", "adapt", "labels"] = "auto"
-    epochs: int = Field(6, ge=1)
-    batch_size: int = Field(64, ge=1)
-    learning_rate: float = Field(2e-3, gt=0)
+    epochs: int = Field(8, ge=1)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
     layer_decay: float = Field(0.7, gt=0, le=1)
     weight_decay: float = Field(1e-2, ge=0)
-    dates: int = Field(8, ge=1)
+    ema: float = Field(0.98, ge=0, lt=1)
+    dates: int = Field(16, ge=1)
     max_visits: int = Field(64, ge=2)
     max_codes: int = Field(10, ge=1)
     patience: int = Field(2, ge=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,34 +12,20 @@ from claimpt_tf.errors import TaskError
 from claimpt_tf.models.backbone import ClaimBackbone
 from claimpt_tf.models.risk_model import risk_model
 from claimpt_tf.training.adapter import Adapter
-from claimpt_tf.training.batches import dated_batches, labelled_batches
-from claimpt_tf.training.choices import FinetuneConfig, Limits, Question
+from claimpt_tf.training.batches import batch_count, dated_batches, labelled_batches
+from claimpt_tf.training.choices import FinetuneConfig, Question
 from claimpt_tf.training.label_head import fit_label_head, platt
 from claimpt_tf.training.layerwise import LayerwiseAdamW, discriminative_groups
-from claimpt_tf.training.pretrain import fit_callbacks, warmup_cosine
+from claimpt_tf.training.loop import TrainingLoop
+from claimpt_tf.training.pretrain import fit_callbacks
+from claimpt_tf.training.progress import EpochLine, Scalars
+from claimpt_tf.training.schedules import warmup_cosine
+from claimpt_tf.training.scores import score
+from claimpt_tf.training.sources import with_rows
+from claimpt_tf.training.weight_average import WeightAverage
 
 CLASSIFIER_FILE = "classifier.keras"
-SCORE_BATCH = 256
 FEWEST_PAST_OUTCOMES = 20
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Rows of a labelled dataset, scored.
-
-    Attributes:
-      patient: bytes [N].
-      index_day: int [N].
-      label: 0 or 1 [N].
-      logit: float [N].
-      state: float [N, width].
-    """
-
-    patient: np.ndarray
-    index_day: np.ndarray
-    label: np.ndarray
-    logit: np.ndarray
-    state: np.ndarray
 
 
 def finetune(
@@ -49,6 +35,7 @@ def finetune(
     question: Question,
     config: FinetuneConfig,
     log_dir: str | None = None,
+    labelled: np.ndarray | None = None,
 ) -> tuple[keras.Model, str]:
     """Trains a risk model for one task.
 
@@ -59,6 +46,8 @@ def finetune(
       question: The task.
       config: Choices.
       log_dir: Where TensorBoard scalars go.
+      labelled: bool [N], which training rows' labels may be used; None for all.
+        Adaptation needs no labels, and sees the past of every training member.
 
     Returns:
       A model of `risk_model`, and the recipe that was followed.
@@ -68,24 +57,24 @@ def finetune(
     """
     keras.utils.set_random_seed(config.seed)
     model = risk_model(backbone)
-    labels, past = _outcomes(train)
-    if labels.min() == labels.max():
+    chosen = train if labelled is None else with_rows(train, labelled)
+    labels = _column(chosen, "label")
+    if not len(labels) or labels.min() == labels.max():
         raise TaskError(
-            f"all {len(labels)} training labels are {int(labels[0])}: "
-            "widen the outcome, the window or the population"
+            f"all {len(labels)} training labels are the same: "
+            "widen the outcome, the window or the population, or take more shots"
         )
     recipe = config.recipe
     if recipe == "auto":
-        enough = question.by_visit and past >= FEWEST_PAST_OUTCOMES
+        enough = question.by_visit and _past_outcomes(train) >= FEWEST_PAST_OUTCOMES
         recipe = "adapt" if enough else "labels"
-    optimizer = _optimizer(backbone, len(labels), config)
     head = model.get_layer("risk_head")
     if recipe == "labels":
         head.shift.assign(_log_odds(labels.mean()))
-        _fit_labels(model, optimizer, train, valid, len(labels), config, log_dir)
+        _fit_labels(model, chosen, valid, len(labels), config, log_dir)
     else:
-        _fit_windows(model, optimizer, train, valid, question, config, log_dir)
-        rows = score(model, train, config.limits)
+        _adapt(model, train, valid, question, config, log_dir)
+        rows = score(model, chosen, config.limits)
         fitted = fit_label_head(rows.logit, rows.state, rows.label, rows.patient)
         head.scale.assign(fitted.scale)
         head.shift.assign(fitted.shift)
@@ -99,99 +88,66 @@ def finetune(
     return model, recipe
 
 
-def score(model: keras.Model, source: tf.data.Dataset, limits: Limits) -> Scored:
-    """Scores every row of a labelled dataset, in its order.
+def latest_rows(source: tf.data.Dataset) -> np.ndarray:
+    """Which rows are the last of their member, bool [N].
+
+    The past of a member's last index date holds that of all earlier ones.
 
     Args:
-      model: A model of `risk_model`.
       source: Batches of transformed labelled examples.
-      limits: Cut of a timeline, as in training.
     """
-    parts = []
-    run = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
-    for inputs, label, patient in labelled_batches(
-        source, batch_size=SCORE_BATCH, limits=limits
-    ):
-        out = run(inputs)
-        parts.append(
-            Scored(
-                patient.numpy(),
-                inputs["query_day"][:, 0].numpy(),
-                label[:, 0].numpy().astype(int),
-                out["logit"][:, 0].numpy(),
-                out["state"][:, 0].numpy(),
-            )
-        )
-    names = Scored.__dataclass_fields__
-    return Scored(
-        **{name: np.concatenate([getattr(p, name) for p in parts]) for name in names}
-    )
+    patient, day = _column(source, "patient_id"), _column(source, "index_day")
+    order = np.lexsort((np.arange(len(day)), day, patient))
+    last = np.ones(len(order), bool)
+    last[:-1] = patient[order][1:] != patient[order][:-1]
+    chosen = np.zeros(len(order), bool)
+    chosen[order[last]] = True
+    return chosen
 
 
-def _outcomes(source: tf.data.Dataset) -> tuple[np.ndarray, int]:
-    """The labels, and how many visits of the past are outcomes themselves."""
-    labels, past = [np.zeros(0, int)], 0
-    for batch in source:
-        labels.append(batch["label"].numpy())
-        past += int(tf.reduce_sum(batch["visit_outcome"].flat_values))
-    return np.concatenate(labels), past
-
-
-def _log_odds(rate: float) -> float:
-    rate = float(np.clip(rate, 1e-4, 1 - 1e-4))
-    return float(np.log(rate / (1 - rate)))
-
-
-def _optimizer(
-    backbone: ClaimBackbone, rows: int, config: FinetuneConfig
-) -> LayerwiseAdamW:
-    steps = config.epochs * -(-rows // config.batch_size)
-    return LayerwiseAdamW(
-        discriminative_groups(backbone.layer_count, config.layer_decay),
-        learning_rate=warmup_cosine(config.learning_rate, steps),
-        weight_decay=config.weight_decay,
-        global_clipnorm=1.0,
-    )
-
-
-def _fit_windows(
+def _adapt(
     model: keras.Model,
-    optimizer: LayerwiseAdamW,
     train: tf.data.Dataset,
     valid: tf.data.Dataset,
     question: Question,
     config: FinetuneConfig,
     log_dir: str | None,
 ) -> None:
+    """Continues training on the task's own outcome in each member's past."""
     adapter = Adapter(model, question.window_days, question.gap_days)
-
-    def batches(source: tf.data.Dataset, fixed: bool) -> tf.data.Dataset:
-        return dated_batches(
-            source,
-            ahead=question.window_days + question.gap_days,
-            dates=config.dates,
-            batch_size=config.batch_size,
-            limits=config.limits,
-            seed=config.seed,
-            fixed=fixed,
-            only_visits=question.at_visits,
-        ).prefetch(4)
-
-    adapter.compile(optimizer, jit_compile=False)
-    adapter.fit(
-        batches(train, fixed=False),
-        validation_data=batches(valid, fixed=True),
-        epochs=config.epochs,
-        verbose=0,
-        callbacks=fit_callbacks(
-            "adaptation", config.batch_size, config.patience, log_dir
-        ),
+    past = with_rows(train, latest_rows(train))
+    steps, members, _ = batch_count(past, config.batch_size)
+    adapter.compile(_optimizer(model, members, config), jit_compile=False)
+    cut: dict[str, Any] = {
+        "ahead": question.window_days + question.gap_days,
+        "dates": config.dates,
+        "batch_size": config.batch_size,
+        "limits": config.limits,
+        "seed": config.seed,
+        "only_visits": question.at_visits,
+    }
+    callbacks: list[keras.callbacks.Callback] = [
+        EpochLine("adaptation", config.batch_size)
+    ]
+    if log_dir:
+        callbacks.append(Scalars(log_dir, config.batch_size))
+    held_out = with_rows(valid, latest_rows(valid))
+    TrainingLoop(
+        adapter,
+        tf.distribute.get_strategy(),
+        WeightAverage(adapter.trainable_variables, config.ema),
+        config.epochs,
+        config.patience,
+        callbacks,
+    ).run(
+        lambda epoch, start, steps: dated_batches(past, **cut).repeat(),
+        dated_batches(held_out, fixed=True, **cut).cache(),
+        steps,
     )
 
 
 def _fit_labels(
     model: keras.Model,
-    optimizer: LayerwiseAdamW,
     train: tf.data.Dataset,
     valid: tf.data.Dataset,
     rows: int,
@@ -206,7 +162,7 @@ def _fit_labels(
 
     logits = keras.Model(model.input, model.output["logit"])
     logits.compile(
-        optimizer,
+        _optimizer(model, rows, config),
         keras.losses.BinaryCrossentropy(from_logits=True),
         metrics=[keras.metrics.AUC(from_logits=True, name="auroc")],
         jit_compile=False,
@@ -220,3 +176,30 @@ def _fit_labels(
             "fine-tuning", config.batch_size, config.patience, log_dir
         ),
     )
+
+
+def _optimizer(model: keras.Model, rows: int, config: FinetuneConfig) -> LayerwiseAdamW:
+    backbone = next(one for one in model.layers if isinstance(one, ClaimBackbone))
+    steps = config.epochs * -(-rows // config.batch_size)
+    return LayerwiseAdamW(
+        discriminative_groups(backbone.layer_count, config.layer_decay),
+        learning_rate=warmup_cosine(config.learning_rate, steps),
+        weight_decay=config.weight_decay,
+        global_clipnorm=1.0,
+    )
+
+
+def _column(source: tf.data.Dataset, name: str) -> np.ndarray:
+    return np.concatenate([batch[name].numpy() for batch in source])
+
+
+def _past_outcomes(source: tf.data.Dataset) -> int:
+    """Visits of the past that are outcomes themselves."""
+    return sum(
+        int(tf.reduce_sum(batch["visit_outcome"].flat_values)) for batch in source
+    )
+
+
+def _log_odds(rate: float) -> float:
+    rate = float(np.clip(rate, 1e-4, 1 - 1e-4))
+    return float(np.log(rate / (1 - rate)))

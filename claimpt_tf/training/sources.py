@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -84,6 +85,32 @@ def labelled_source(files: Sequence[str], transform: Transform) -> tf.data.Datas
         .map(prepare, num_parallel_calls=2, deterministic=True)
         .cache()
     )
+
+
+def with_rows(source: tf.data.Dataset, chosen: np.ndarray) -> tf.data.Dataset:
+    """The chosen rows of a source in memory.
+
+    Args:
+      source: Batches of READ_BATCH rows, the last one shorter, as the sources here
+        give them.
+      chosen: bool [N], which rows to keep.
+    """
+    marks = tf.data.Dataset.from_tensor_slices(chosen).batch(READ_BATCH)
+    return (
+        tf.data.Dataset.zip(source, marks)
+        .filter(lambda _, mark: tf.reduce_any(mark))
+        .map(_marked)
+        .cache()
+    )
+
+
+def _marked(features: Mapping[str, Any], mark: tf.Tensor) -> dict[str, Any]:
+    return {
+        name: tf.ragged.boolean_mask(value, mark)
+        if isinstance(value, tf.RaggedTensor)
+        else tf.boolean_mask(value, mark)
+        for name, value in features.items()
+    }
 
 
 def kept(

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import tensorflow as tf
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
 
 from claimpt_tf.claims.privacy import load_key
+from claimpt_tf.errors import ArtifactError
 from claimpt_tf.evaluation.baselines import LIGHTGBM, LOGISTIC, fit_predict_all
 from claimpt_tf.evaluation.compare import compare, write_metrics
 from claimpt_tf.evaluation.predictions import write_predictions
@@ -22,17 +22,18 @@ from claimpt_tf.evaluation.report import write_report
 from claimpt_tf.evaluation.truth import best_possible
 from claimpt_tf.tasks.spec import Task
 from claimpt_tf.tasks.transform import ATTRITION_FILE
+from claimpt_tf.training.scores import PREDICTIONS_FILE
 from claimpt_tf.training.sources import matching
 from claimpt_tf.visits.records import decode, read_records
+from components.trainer.artifact_folders import keras_folder
 
 PRETRAINED, SCRATCH, BEST = "pre-trained", "from scratch", "best possible"
 BASELINE_NAMES = {
     LOGISTIC: "logistic regression on counts",
     LIGHTGBM: "LightGBM on counts",
 }
-METRICS_FILE, PREDICTIONS_FILE = "metrics.json", "predictions.parquet"
+METRICS_FILE = "metrics.json"
 REPORT_FILE = "report.html"
-_BATCH = 256
 
 
 class Executor(base_executor.BaseExecutor):
@@ -54,7 +55,7 @@ class Executor(base_executor.BaseExecutor):
         }
         test = decode(records["test"])
         scores = {
-            name: served_scores(artifact, records["test"])
+            name: trained_scores(artifact, test)
             for name, key in ((PRETRAINED, "model"), (SCRATCH, "scratch"))
             for artifact in input_dict.get(key, [])
         }
@@ -87,15 +88,28 @@ class Executor(base_executor.BaseExecutor):
         )
 
 
-def served_scores(model: Artifact, records: list[bytes]) -> np.ndarray:
-    """Probabilities as the exported model gives them, float64 [N]."""
-    loaded = tf.saved_model.load(path_utils.serving_model_path(model.uri))
-    run = loaded.signatures["serving_default"]
-    parts = [
-        run(examples=tf.constant(records[at : at + _BATCH]))["probability"].numpy()
-        for at in range(0, len(records), _BATCH)
-    ]
-    return np.concatenate(parts).astype(np.float64)
+def trained_scores(model: Artifact, test: pl.DataFrame) -> np.ndarray:
+    """Probabilities that the Trainer gave the rows of `test`, float64 [N].
+
+    Raises:
+      ArtifactError: A row has no score.
+    """
+    folder = keras_folder(path_utils.serving_model_dir(model.uri))
+    given = pl.read_parquet(os.path.join(folder, PREDICTIONS_FILE)).select(
+        "patient_id",
+        pl.col("label_row").fill_null(-1),
+        "probability",
+        index_day=pl.col("index_date").cast(pl.Int32).cast(pl.Int64),
+    )
+    keys = ["patient_id", "index_day", "label_row"]
+    found = test.select(
+        "patient_id",
+        pl.col("index_day").cast(pl.Int64),
+        pl.col("label_row").cast(pl.Int64).fill_null(-1),
+    ).join(given.unique(keys), on=keys, how="left", maintain_order="left")
+    if found["probability"].null_count():
+        raise ArtifactError(f"{folder}: not every labelled row was scored; train again")
+    return found["probability"].to_numpy()
 
 
 def _records(cohort: list[Artifact], split: str) -> list[bytes]:

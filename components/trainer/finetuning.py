@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from tfx.components.trainer.fn_args_utils import FnArgs
 
@@ -11,46 +12,60 @@ from claimpt_tf.models.presets import backbone
 from claimpt_tf.serving.export import export_risk_model
 from claimpt_tf.serving.warmup import write_warmup
 from claimpt_tf.tasks.spec import Task
-from claimpt_tf.training.choices import FinetuneConfig, Question
-from claimpt_tf.training.finetune import CLASSIFIER_FILE, finetune
+from claimpt_tf.training.choices import FinetuneConfig
+from claimpt_tf.training.finetune import CLASSIFIER_FILE
+from claimpt_tf.training.finetune_run import finetune_and_score, question_of
 from claimpt_tf.training.pretrain import load_backbone, save_keras
+from claimpt_tf.training.scores import (
+    PREDICTIONS_FILE,
+    predictions_table,
+    write_parquet,
+)
 from claimpt_tf.training.sources import labelled_source
+from claimpt_tf.training.transform_graph import TransformGraph
 from claimpt_tf.visits.ids import FIRST_CODE
-from components.trainer.pretraining import keras_folder
-from components.trainer.transform_graph import TransformGraph
+from components.trainer.artifact_folders import keras_folder
 
 
 def run_fn(fn_args: FnArgs) -> None:
-    """Fine-tunes on the labelled examples of a task.
+    """Fine-tunes on the labelled examples of a task, and scores all of them.
 
     Args:
       fn_args: `custom_config` holds `task` (JSON of a Task), `config` (fields of a
-        FinetuneConfig) and `preset`, the size of a network without a base model.
-        `base_model` is the pre-trained model; without one the network starts fresh.
+        FinetuneConfig), `preset`, the size of a network without a base model, and
+        `export`, whether a SavedModel is written. `eval_files` are those of every
+        split but train. `base_model` is the pre-trained model; without one the
+        network starts fresh.
     """
     task = Task.model_validate_json(fn_args.custom_config["task"])
     config = FinetuneConfig(**fn_args.custom_config["config"])
     graph = TransformGraph.load(fn_args.transform_output)
     if fn_args.base_model:
-        network = load_backbone(keras_folder(fn_args.base_model))
+        network = load_backbone(keras_folder(fn_args.base_model), graph.codes)
     else:
         network = backbone(
             fn_args.custom_config["preset"],
             FIRST_CODE + len(graph.codes),
             FIRST_CODE + graph.stems,
         )
-    question = question_of(task)
-    model, recipe = finetune(
+    model, recipe, scores = finetune_and_score(
         network,
-        labelled_source(fn_args.train_files, graph.layer),
-        labelled_source(fn_args.eval_files, graph.layer),
-        question,
+        {
+            split_of(pattern): labelled_source([pattern], graph.layer)
+            for pattern in (*fn_args.train_files, *fn_args.eval_files)
+        },
+        task,
         config,
         fn_args.model_run_dir,
     )
     folder = keras_folder(fn_args.serving_model_dir)
     os.makedirs(folder, exist_ok=True)
+    os.makedirs(fn_args.serving_model_dir, exist_ok=True)
     save_keras(model, os.path.join(folder, CLASSIFIER_FILE))
+    write_parquet(predictions_table(scores), os.path.join(folder, PREDICTIONS_FILE))
+    if not fn_args.custom_config["export"]:
+        return
+    question = question_of(task)
     export_risk_model(
         model,
         graph.layer,
@@ -70,17 +85,11 @@ def run_fn(fn_args: FnArgs) -> None:
     write_warmup(fn_args.serving_model_dir)
 
 
-def question_of(task: Task) -> Question:
-    """What fine-tuning must know of a task; window 0 where nothing can be rehearsed."""
-    asked = task.definition
-    if asked is None:
-        return Question(0, by_visit=False)
-    outcome = asked.outcome
-    return Question(
-        asked.window_days,
-        asked.gap_days,
-        at_visits=task.index.kind == "each_visit",
-        by_visit=outcome.kind == "event"
-        and outcome.min_count == 1
-        and outcome.min_cost is None,
-    )
+def split_of(pattern: str) -> str:
+    """The split whose files a pattern names.
+
+    >>> split_of("artifacts/CohortGen/cohort/3/Split-eval/*")
+    'eval'
+    """
+    parts: Sequence[str] = pattern.split("/")
+    return next(p for p in reversed(parts) if p.startswith("Split-"))[len("Split-") :]

@@ -6,17 +6,10 @@ import os
 
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from claimpt_tf.serving.export import export_backbone
 from claimpt_tf.training.choices import PretrainConfig
-from claimpt_tf.training.pretrain import in_float32, pretrain, save_pretrained
+from claimpt_tf.training.pretrain import pretrain, save_pretrained
+from components.trainer.artifact_folders import keras_folder
 from components.trainer.transform_graph import TransformGraph, transformed_source
-
-KERAS_FOLDER = "Format-Keras"  # beside Format-Serving, reachable, never pushed
-
-
-def keras_folder(serving_model_dir: str) -> str:
-    """Where the Keras artefacts of a model artifact lie."""
-    return os.path.join(os.path.dirname(serving_model_dir.rstrip("/")), KERAS_FOLDER)
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -38,10 +31,5 @@ def run_fn(fn_args: FnArgs) -> None:
     save_pretrained(
         made.model, made.targets, graph.codes, keras_folder(fn_args.serving_model_dir)
     )
-    export_backbone(
-        in_float32(made.model.backbone),
-        graph.layer,
-        config.limits,
-        fn_args.serving_model_dir,
-        {"kind": "backbone", "preset": config.preset},
-    )
+    # Nobody serves it, but TFX refuses a model without this folder.
+    os.makedirs(fn_args.serving_model_dir, exist_ok=True)

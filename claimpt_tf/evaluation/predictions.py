@@ -12,8 +12,16 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from claimpt_tf.errors import ArtifactError
+from claimpt_tf.visits.ids import NO_LABEL_ROW
 
-COLUMNS: Final = ("patient_id", "index_date", "split", "probability", "label")
+COLUMNS: Final = (
+    "patient_id",
+    "index_date",
+    "split",
+    "probability",
+    "label",
+    "label_row",
+)
 
 
 def predictions_frame(
@@ -32,7 +40,7 @@ def predictions_frame(
 
     Returns:
         patient_id (hashed), index_date (Date), split, probability (of `main`), label,
-        then one Float64 column a model.
+        label_row where the labels came from a table, then one Float64 column a model.
 
     Raises:
         ArtifactError: a model's name is a column's, or scores do not fit the rows.
@@ -59,8 +67,17 @@ def predictions_frame(
         split=splits,
         probability=scores[main],
         label=pl.col("label").cast(pl.Int8),
+        **_table_row(frame),
         **scores,
     )
+
+
+def _table_row(frame: pl.DataFrame) -> dict[str, pl.Series]:
+    """The rows of the table of labels, if that is where the labels came from."""
+    rows = frame.get_column("label_row", default=None)
+    if rows is None or (rows == NO_LABEL_ROW).all():
+        return {}
+    return {"label_row": rows}
 
 
 def write_predictions(

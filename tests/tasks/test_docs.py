@@ -20,7 +20,8 @@ def page() -> str:
 
 
 def documented() -> set[str]:
-    cells = re.findall(r"^\| (`[^|]*`) \|", page(), re.MULTILINE)
+    fields = page().partition("## Every field")[2].partition("## Labels from")[0]
+    cells = re.findall(r"^\| (`[^|]*`) \|", fields, re.MULTILINE)
     return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
 
 

@@ -7,10 +7,16 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from claimpt_tf.claims.readers.omop import OmopReader
+from claimpt_tf.claims.readers.tuva import TuvaReader
 from claimpt_tf.visits.assemble import assemble
 from claimpt_tf.visits.rules import VisitRules
+from tests.claims.omop_folder import omop_folder
+from tests.claims.reading import read_all
+from tests.claims.tuva_folder import DEFAULTS, TuvaFolder
 from tests.visits import tables
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "visits.md"
@@ -108,8 +114,10 @@ def test_visits(example: Example) -> None:
     } == example.fates
 
 
-def test_enrolment() -> None:
-    (example,) = (e for e in examples() if list(e.expected[0]) == ENROLMENT)
+@pytest.mark.parametrize(
+    "example", [e for e in examples() if list(e.expected[0]) == ENROLMENT]
+)
+def test_enrolment(example: Example) -> None:
     made = assemble(
         tables.events(),
         tables.members(
@@ -118,8 +126,68 @@ def test_enrolment() -> None:
                 for row in example.given
             )
         ),
+        example.rules,
     )
     spans = zip(
         *made.timelines.select("enrolled_from", "enrolled_to").row(0), strict=True
     )
     assert [{"from": str(a), "to": str(b)} for a, b in spans] == example.expected
+
+
+def test_members() -> None:
+    (example,) = (e for e in examples() if "sex" in e.expected[0])
+    names = {row["member"]: row["member"] * 32 for row in example.given}
+    made = assemble(
+        tables.events(),
+        tables.members(
+            *(
+                tables.member(
+                    names[row["member"]],
+                    int(row["birth"]) if row["birth"] else None,
+                    row["sex"] or None,
+                    (int(row["from"]), int(row["to"])),
+                )
+                for row in example.given
+            )
+        ),
+    )
+    assert [
+        {"member": who[0], "birth": str(birth), "sex": sex}
+        for who, birth, sex in made.timelines.select(
+            "patient_id", "birth_days", "sex"
+        ).rows()
+    ] == example.expected
+    assert {
+        name.split("/")[-1]: count
+        for name, count in made.counts.items()
+        if name.startswith("rows/eligibility/")
+    } == example.fates
+    assert made.counts["members/sex_unknown"] == 1
+    assert made.counts["members/birth_date_conflict"] == 1
+
+
+def settings() -> list[dict[str, str]]:
+    """The rows of tables that end in a column `setting`."""
+    found = []
+    for block in PAGE.read_text().split("\n\n"):
+        lines = block.strip().splitlines()
+        if block.startswith("|") and lines[0].rstrip("| ").endswith("| setting"):
+            rows = [[c.strip() for c in line.strip("|").split("|")] for line in lines]
+            found += [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
+    return [row for row in found if "claim" not in row]
+
+
+@pytest.mark.parametrize("row", settings(), ids=lambda row: "-".join(row.values()))
+def test_settings(row: dict[str, str], tmp_path: Path) -> None:
+    given = {name: cell for name, cell in row.items() if name != "setting"}
+    if "visit_concept_id" in row:
+        omop_folder(tmp_path).write("visit_occurrence", given)
+        lines = read_all(OmopReader(), tmp_path).events
+    else:
+        folder = TuvaFolder(tmp_path)
+        for table in DEFAULTS:
+            folder.write(table, given if table == "medical_claim" else {})
+        lines = read_all(TuvaReader(), tmp_path).events
+    # A row of a visit without a setting of its own takes the visit's.
+    told = lines.filter(pl.col("setting").is_not_null() & (pl.col("setting") != "RX"))
+    assert set(told["setting"]) == {row["setting"]}

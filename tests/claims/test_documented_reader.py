@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from claimpt_tf.claims import readers
+from claimpt_tf.claims.events import ARROW_EVENTS, ARROW_MEMBERS
 from claimpt_tf.claims.preflight import check_input
 from claimpt_tf.claims.quarantine import REASONS
 from claimpt_tf.claims.readers.registry import reader_for, reader_names
@@ -65,6 +66,12 @@ def test_every_reader_is_documented() -> None:
             for column in table.columns:
                 shown = re.sub(r"_\d+$", "", column.name)
                 assert shown in text, f"{table.name}.{column.name}"
+
+
+def test_the_canonical_tables_are_documented() -> None:
+    text = DOCUMENT.read_text()
+    for name in (*ARROW_EVENTS.names, *ARROW_MEMBERS.names):
+        assert f"`{name}`" in text, name
 
 
 def test_every_reason_of_a_reader_is_documented() -> None:

@@ -93,8 +93,8 @@ class LabelRows:
         if unknown.height == self.rows.height:
             raise InputError(
                 f"{self.source}: none of its members is in the records. Its member "
-                "ids should be spelt as in the claims, and the key (--key-file) be "
-                "the one that `claimpt ingest` had."
+                "ids should be those of the claims (Tuva's person_id, where there is "
+                "one), and the key (--key-file) the one that `claimpt ingest` had."
             )
         added = quarantine_rows(
             unknown["label_row"], self.source, TABLE, "member_unknown"

@@ -140,7 +140,7 @@ def build_config(
         first = error.errors()[0]
         parts = [
             *first["loc"],
-            *[first["ctx"]["key"]] * (first["type"] == "unknown_field"),
+            *([first["ctx"]["key"]] if first["type"] == "unknown_field" else []),
         ]
         where = ".".join(str(part) for part in parts)
         raise InputError(

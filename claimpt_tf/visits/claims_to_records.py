@@ -18,6 +18,7 @@ from typing import Any
 
 import apache_beam as beam
 import polars as pl
+import pyarrow.parquet as pq
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import PCollection, TaggedOutput
@@ -37,9 +38,11 @@ from claimpt_tf.visits.summary import DATES_SHIFTED, merge_counts
 
 BATCH_ROWS = 50_000  # rows a reader turns into events at once
 PIECE_LINES = 250_000  # lines held before they are cut into buckets
+QUARANTINE_ROWS = 2_000_000  # quarantined rows sorted at once
 SHARD_NAME = "data_tfrecord"
 
 _QUARANTINE, _COUNTS = "quarantine", "counts"
+_OLDEST = pl.CompatLevel.oldest()
 
 # Kind (lines or members), table, and the frame or where it is stored.
 Piece = tuple[str, str, bytes | Stored]
@@ -425,10 +428,35 @@ def _by_table(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _write_table(element: tuple[str, Iterable[bytes]], folder: str) -> str:
     table, parts = element
-    rows = pl.concat([pieces.from_bytes(part) for part in parts])
     content = io.BytesIO()
-    rows.sort("source", "row", "reason", "column").write_parquet(content)
+    schema = QUARANTINE_SCHEMA.to_frame().to_arrow(compat_level=_OLDEST).schema
+    with pq.ParquetWriter(content, schema, compression="zstd") as writer:
+        for rows in _in_order(list(parts)):
+            writer.write_table(rows.to_arrow(compat_level=_OLDEST).cast(schema))
     return _write(os.path.join(folder, f"{table}.parquet"), content)
+
+
+def _in_order(parts: Sequence[bytes]) -> Iterator[pl.DataFrame]:
+    """Rows by file and row; so many at a time that memory does not depend on all."""
+    block = (pl.col("row") // QUARANTINE_ROWS).alias("block")
+    sizes = (
+        pl.concat(
+            pieces.from_bytes(part).group_by("source", block).len() for part in parts
+        )
+        .group_by("source", "block")
+        .agg(pl.col("len").sum())
+        .sort("source", "block")
+        .with_columns(turn=pl.col("len").cum_sum() // QUARANTINE_ROWS)
+    )
+    for _, turn in sizes.group_by("turn", maintain_order=True):
+        wanted = turn.select("source", "block")
+        rows = pl.concat(
+            pieces.from_bytes(part)
+            .with_columns(block)
+            .join(wanted, on=["source", "block"], how="semi", nulls_equal=True)
+            for part in parts
+        )
+        yield rows.drop("block").sort("source", "row", "reason", "column")
 
 
 def _write_counts(counts: dict[str, int], path: str) -> str:

@@ -24,7 +24,7 @@ from claimpt_tf.claims.events import (
 from claimpt_tf.claims.reader import Chunk, Unit
 from claimpt_tf.claims.readers.registry import reader_for
 from claimpt_tf.errors import ArtifactError, InputError
-from claimpt_tf.visits import claims_to_records
+from claimpt_tf.visits import claims_to_records, pieces
 from claimpt_tf.visits.assemble import assemble
 from claimpt_tf.visits.ingest import (
     ClaimsToRecords,
@@ -151,6 +151,20 @@ def test_quarantined_rows_are_written_and_counted(
     assert dict(quarantined["reason"].value_counts().rows()) == summary.quarantined
     assert summary.quarantined["before_birth"] > 0
     assert quarantined["row"].is_sorted()
+
+
+def test_many_quarantined_rows_are_sorted_in_turns(
+    one_go: tuple[Summary, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = pl.read_parquet(one_go[1] / "quarantine" / "lines.parquet")
+    rows = pl.concat([rows, rows.with_columns(source=pl.lit("another"))])
+    shuffled = rows.sample(fraction=1.0, shuffle=True, seed=1)
+    parts = [pieces.to_bytes(part) for part in shuffled.iter_slices(20)]
+    monkeypatch.setattr(claims_to_records, "QUARANTINE_ROWS", 16)
+    turns = list(claims_to_records._in_order(parts))
+    assert len(turns) > 2
+    order = ["source", "row", "reason", "column"]
+    assert pl.concat(turns).equals(rows.sort(order))
 
 
 @pytest.mark.parametrize("shards", [1, 4])

@@ -42,6 +42,7 @@ _MICROSECONDS_A_DAY = 86_400_000_000
 # Rows of one moment stand in this order.
 _STATIC, _BIRTH, _COVER, _VISITS, _COVER_END = range(5)
 
+_LABEL_COLUMNS = ("label", "label_value", "label_categories")
 _NO_LABELS = pl.DataFrame(schema={"patient_id": pl.String})
 
 Progress = Callable[[int], None]
@@ -162,14 +163,25 @@ def meds_labels(examples: pl.DataFrame) -> pl.DataFrame:
     included, so the prediction time is the moment at which that day's events stand.
 
     Args:
-      examples: `patient_id`, `index_day` and `label`; where there is a `label_value`,
-        it is the label.
+      examples: `patient_id`, `index_day` and `label`; where they say more than it,
+        `label_value` and `label_categories`.
 
     Returns:
-      `subject_id`, `prediction_time`, and `boolean_value` for labels of 0 and 1,
-      `integer_value` for other whole ones, `float_value` for a `label_value`.
+      `subject_id`, `prediction_time`, and one of: `categorical_value`, a row a
+      category, where any example has categories; `float_value` where `label_value`
+      is not the label itself; `boolean_value` where labels are 0 and 1; else
+      `integer_value`.
     """
-    if "label_value" in examples.columns and examples["label_value"].null_count() == 0:
+    given = set(examples.columns)
+    if (
+        "label_categories" in given
+        and (examples["label_categories"].list.len() > 0).any()
+    ):
+        examples = examples.explode("label_categories").drop_nulls("label_categories")
+        value = pl.col("label_categories").alias("categorical_value")
+    elif (
+        "label_value" in given and (examples["label_value"] != examples["label"]).any()
+    ):
         value = pl.col("label_value").cast(pl.Float32).alias("float_value")
     elif examples["label"].is_between(0, 1).all():
         value = (pl.col("label") == 1).alias("boolean_value")
@@ -296,7 +308,7 @@ def _write(
 def _write_labels(folder: Path, cohort: str) -> int:
     count = 0
     for split, files in _record_files(cohort).items():
-        wanted = ["patient_id", "index_day", "label", "label_value"]
+        wanted = ["patient_id", "index_day", *_LABEL_COLUMNS]
         examples = pl.concat(
             [
                 decoded.select(name for name in wanted if name in decoded.columns)

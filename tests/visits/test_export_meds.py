@@ -145,16 +145,22 @@ def test_labels(tmp_path: Path) -> None:
 def test_other_labels_have_other_columns(tmp_path: Path) -> None:
     timelines = made(7)
     source = write_folder(timelines, tmp_path / "records")
+    same = {"label": pl.lit(1), "label_value": pl.lit(1.0)}
+    kinds = [["CCSR:RSP009", "CCS:128"]] * len(timelines)
     for extra, column in (
-        ({"label": pl.lit(3)}, "integer_value"),
+        (same, "boolean_value"),
+        ({"label": pl.lit(3), "label_value": pl.lit(3.0)}, "integer_value"),
         ({"label": pl.lit(0), "label_value": pl.lit(2.5)}, "float_value"),
+        ({**same, "label_categories": pl.Series(kinds)}, "categorical_value"),
     ):
         examples = timelines.with_columns(index_day=pl.lit(2500), **extra)
         cohort = write_folder(examples, tmp_path / column)
         output = tmp_path / f"meds {column}"
         export_meds(str(source), str(output), str(cohort))
         path = next((output / "labels").glob("*.parquet"))
-        assert pl.read_parquet(path).columns[-1] == column
+        labels = pl.read_parquet(path)
+        assert labels.columns == ["subject_id", "prediction_time", column]
+        assert len(labels) % labels.n_unique("subject_id") == 0
 
 
 def test_refuses_what_cannot_be(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def day_shifts(members: pl.Series, key: bytes) -> pl.Series:
     ]
     return members.replace_strict(
         distinct, pl.Series(shifts, dtype=pl.Int32), return_dtype=pl.Int32
-    )
+    ).cast(pl.Int32)  # of no members at all, Polars makes text
 
 
 def shift_dates(frame: pl.DataFrame, key: bytes) -> pl.DataFrame:

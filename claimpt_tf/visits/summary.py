@@ -76,14 +76,15 @@ class Summary:
       visits: Visits by type.
       events: Codes of kept lines, before repeated ones in a visit are dropped.
       codes: Codes in visits by system.
-      first_day: First day of any visit, ISO 8601, or None.
-      last_day: Last day of any visit, ISO 8601, or None.
+      first_month: Month of the first visit as 2019-03, or None; its day could be the
+        birthday of one newborn.
+      last_month: Month in which the last visit ends, or None.
       seconds: Wall time.
       sex_unknown: Members whose sex no table gives; their records have "U".
       codes_unknown: Codes in visits that the published table of their system lacks, or
         that have not the shape of its codes, by system; they are kept.
       dates_shifted: Whether each member's days were moved by a number of their own;
-        `first_day` and `last_day` are then shifted days.
+        `first_month` and `last_month` are then shifted.
     """
 
     tables: dict[str, TableRows]
@@ -93,8 +94,8 @@ class Summary:
     visits: dict[str, int]
     events: int
     codes: dict[str, int]
-    first_day: str | None
-    last_day: str | None
+    first_month: str | None
+    last_month: str | None
     seconds: float = 0.0
     sex_unknown: int = 0
     codes_unknown: dict[str, int] = field(default_factory=dict)
@@ -156,11 +157,10 @@ class Summary:
             table.add_row(f"  {system}", f"{count:,}")
             if unknown := self.codes_unknown.get(system):
                 table.add_row("    in no table, kept", f"{unknown:,}")
-        if self.first_day:
+        if self.first_month:
             shifted = " (shifted)" if self.dates_shifted else ""
-            table.caption = (
-                f"{self.first_day} to {self.last_day}{shifted}, {self.seconds:.1f} s"
-            )
+            period = f"{self.first_month} to {self.last_month}{shifted}"
+            table.caption = f"{period}, {self.seconds:.1f} s"
         return table
 
     @classmethod
@@ -228,8 +228,8 @@ def summarise(counts: Mapping[str, int], seconds: float = 0.0) -> Summary:
         visits=_under("visits/", counts),
         events=counts.get("events", 0),
         codes=_under("codes/", counts),
-        first_day=_iso(counts.get("first_day")),
-        last_day=_iso(counts.get("last_day")),
+        first_month=_month(counts.get("first_day")),
+        last_month=_month(counts.get("last_day")),
         seconds=round(seconds, 3),
         sex_unknown=counts.get("members/sex_unknown", 0),
         codes_unknown=_under("unknown_codes/", counts),
@@ -295,5 +295,5 @@ def _under(prefix: str, counts: Mapping[str, int]) -> Counts:
     }
 
 
-def _iso(day: int | None) -> str | None:
-    return None if day is None else (_EPOCH + datetime.timedelta(day)).isoformat()
+def _month(day: int | None) -> str | None:
+    return None if day is None else f"{_EPOCH + datetime.timedelta(day):%Y-%m}"

@@ -11,7 +11,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from claimpt_tf.claims.privacy import hash_members, load_key, stored_key_path
+from claimpt_tf.claims.events import EVENT_SCHEMA, MEMBER_SCHEMA
+from claimpt_tf.claims.privacy import (
+    MAX_SHIFT_DAYS,
+    check_key_place,
+    day_shifts,
+    hash_members,
+    load_key,
+    shift_dates,
+    stored_key_path,
+)
 from claimpt_tf.errors import InputError
 
 KEY = "sixteen bytes or more of key"
@@ -107,3 +116,47 @@ def test_no_place_for_a_generated_key(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "file"))
     with pytest.raises(InputError, match="Set CLAIMPT_KEY or CLAIMPT_KEY_FILE"):
         load_key()
+
+
+def test_a_key_in_the_output_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    inside, outside = run / "keys" / "member.key", tmp_path / "member.key"
+    with pytest.raises(InputError, match="lies in the output folder"):
+        check_key_place(run, inside)
+    check_key_place(run, outside)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(run))  # where one would be generated
+    with pytest.raises(InputError, match="keep the key elsewhere"):
+        check_key_place(run)
+    monkeypatch.setenv("CLAIMPT_KEY_FILE", str(outside))
+    check_key_place(run)
+    monkeypatch.setenv("CLAIMPT_KEY_FILE", str(inside))
+    with pytest.raises(InputError, match="lies in the output folder"):
+        check_key_place(run)
+    monkeypatch.setenv("CLAIMPT_KEY", KEY)  # no file is read
+    check_key_place(run)
+
+
+def test_shifts_follow_key_and_member_alone() -> None:
+    members = pl.Series([f"{n:032x}" for n in range(4000)])
+    shifts = day_shifts(members, KEY.encode())
+    assert shifts.is_between(-MAX_SHIFT_DAYS, -1).all()
+    assert shifts.n_unique() == MAX_SHIFT_DAYS
+    assert abs(shifts.mean() + (MAX_SHIFT_DAYS + 1) / 2) < 10
+    assert day_shifts(members.reverse(), KEY.encode()).reverse().equals(shifts)
+    assert not day_shifts(members, b"another key of 16 bytes").equals(shifts)
+
+
+def test_days_that_are_not_known_stay_unknown() -> None:
+    nobody = pl.DataFrame(
+        [{"member": "a" * 32, "enrolled_from": 100}], schema=MEMBER_SCHEMA
+    )
+    shift = day_shifts(nobody["member"], KEY.encode()).item()
+    moved = shift_dates(nobody, KEY.encode())
+    assert moved.schema == MEMBER_SCHEMA
+    assert moved.select("birth_day", "enrolled_from", "enrolled_to").row(0) == (
+        None, 100 + shift, None,
+    )  # fmt: skip
+    empty = EVENT_SCHEMA.to_frame()
+    assert shift_dates(empty, KEY.encode()).equals(empty)

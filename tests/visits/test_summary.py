@@ -44,7 +44,7 @@ def test_counts_become_a_summary() -> None:
     }
     assert summary.tables["medical_claim"].noted == {"claim_missing": 2}
     assert summary.visits == {"IP": 3, "OP": 30}
-    assert (summary.first_day, summary.last_day) == ("1970-01-01", "1971-01-01")
+    assert (summary.first_month, summary.last_month) == ("1970-01", "1971-01")
     assert Summary.from_json(summary.to_json()) == summary
 
 

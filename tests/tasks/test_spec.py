@@ -223,6 +223,37 @@ def test_yaml_anchors_and_merges_work() -> None:
             "  sexes: [F, M]\n  sexes: [F]",
             "my.yaml, line 5, sexes: given twice, first on line 4",
         ),
+        (
+            "codes: [ICD10CM:J4521]",
+            "categories: [CCSR:RSP099]",
+            "my.yaml, line 12, outcome.categories[1]: 'CCSR:RSP099': no category of "
+            "CCSR is called so; nearest is CCSR:RSP009",
+        ),
+        (
+            "codes: [ICD10CM:J4521]",
+            "kind: next_visit\n  min_count: 2",
+            "line 11, outcome: kind next_visit takes neither min_cost nor min_count",
+        ),
+        (
+            "window_days: 180",
+            "window_days: 180\ncensoring: {drop_if_in_gap: true}",
+            "my.yaml, line 15, censoring: drop_if_in_gap needs gap_days of 1 or more",
+        ),
+        (
+            "kind: calendar\n  every: quarter",
+            "kind: first_diagnosis\n  visit: {visit_types: [ED]}",
+            "my.yaml, line 10, index.visit: needs codes or categories",
+        ),
+        (
+            "kind: calendar\n  every: quarter",
+            "kind: table",
+            "my.yaml, line 8, index: kind table goes with labels",
+        ),
+        (
+            "name: asked",
+            "name: asked\nproxy: {outcome: {visit_types: [ED]}, window_days: 5}",
+            "my.yaml, line 2, proxy: goes with labels; the task has an outcome of its",
+        ),
         ("[F, M]", "[F, M", "my.yaml, line 5: not YAML: "),
         ("[F, M]", "[F, \x07]", "my.yaml, line 4: not YAML: a character that text"),
         ("window_days", "washout_days: -1\nwindow_days", "line 14, washout_days: "),
@@ -237,6 +268,48 @@ def test_a_fault_names_file_line_field_and_what_is_allowed(
     old: str, new: str, message: str
 ) -> None:
     assert message in changed(old, new)
+
+
+WITH_TABLE = """\
+name: charts
+labels:
+  file: charts.csv
+proxy:
+  outcome: {codes: [ICD10CM:J4521]}
+  window_days: 30
+"""
+
+
+def test_a_task_with_a_table_needs_no_more() -> None:
+    task = parse_task(WITH_TABLE)
+    assert (task.index.kind, task.outcome, task.window_days) == ("table", None, None)
+    assert task.label_kind is None
+    assert task.definition is not None and task.definition.window_days == 30
+    assert parse_task(task.to_yaml()) == task
+    assert Task.model_validate_json(task.model_dump_json()) == task
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        (
+            "outcome: {visit_types: [ED]}",
+            "line 7, outcome: comes from the table of lab",
+        ),
+        ("window_days: 30", "line 7, window_days: comes from the table of labels"),
+        ("gap_days: 3", "line 7, gap_days: goes with an outcome; here the table"),
+        ("index: {kind: birthday}", "line 7, index: comes from the table of labels"),
+    ],
+)
+def test_what_the_table_says_is_not_said_again(added: str, message: str) -> None:
+    assert message in fault(WITH_TABLE + added + "\n")
+
+
+def test_classes_of_a_table_are_two_or_more() -> None:
+    text = "name: charts\nlabels: {classes: [a, a]}\n"
+    assert "line 2, labels: classes should be two or more, each named" in fault(text)
+    text = "name: charts\nlabels: {classes: [a, b], kind: binary}\n"
+    assert "line 2, labels: classes go with kind multi_class, not" in fault(text)
 
 
 def test_all_faults_are_told_at_once_in_the_order_of_lines() -> None:

@@ -11,7 +11,6 @@ import tensorflow as tf
 from rich.table import Table
 
 from claimpt_tf.codes.categories import category_of
-from claimpt_tf.errors import ArtifactError
 from claimpt_tf.training.choices import Limits
 from claimpt_tf.training.inputs import as_of
 from claimpt_tf.training.pretrainer import Pretrainer
@@ -33,7 +32,8 @@ class NextVisitRecall:
     Attributes:
       members: How many were asked.
       categories: How many there are to choose from.
-      recall: By method, then by k.
+      recall: By method, then by k; no "network" where it learned neither `next_visit`
+        nor `windows`, and nothing at all on fewer than 11 members.
     """
 
     members: int
@@ -48,7 +48,11 @@ class NextVisitRecall:
             table.add_column(f"recall@{size}", justify="right")
         for method, by_size in self.recall.items():
             table.add_row(method, *(f"{by_size[size]:.3f}" for size in SIZES))
-        table.caption = f"{self.members:,} held-out members"
+        table.caption = (
+            f"{self.members:,} held-out members"
+            if self.recall
+            else f"fewer than {FEWEST} held-out members: no figures"
+        )
         return table
 
 
@@ -68,10 +72,6 @@ def next_visit_recall(
       valid: The same of held-out members.
       codes: The code vocabulary, in file order.
       limits: Cut of each timeline.
-
-    Raises:
-      ArtifactError: The model has neither objective, or under 11 members have two
-        days with visits.
     """
     names = ["", *sorted(set(category_of(list(codes))))]
     number = {name: n for n, name in enumerate(names)}
@@ -85,7 +85,8 @@ def next_visit_recall(
     frequency[0] = 0
     common = frequency / (frequency.max() + 1)  # below one: only ever breaks ties
 
-    ask = tf.function(_Asked(model), reduce_retracing=True)
+    asks = _Asked(model)
+    ask = tf.function(asks, reduce_retracing=True, autograph=False)
     columns = [number[name] for name in model.targets.names[: model.targets.categories]]
     found: dict[str, list[np.ndarray]] = {}
     for features in valid.unbatch().batch(_BATCH):
@@ -95,22 +96,21 @@ def next_visit_recall(
             continue
         truth, last, history = _occurrences(features, of_code, len(names), day, before)
         inputs = as_of(features, tf.constant(np.maximum(before, 0)), limits)
-        foreseen = np.full((len(before), len(names)), -np.inf)
-        foreseen[:, columns] = ask(inputs).numpy()
         judged = asked[truth[asked].any(axis=1)]
-        for method, scores in {
+        methods = {
             "frequency": np.broadcast_to(common, truth.shape),
             "last visit repeated": last + common,
             "own history": history + common,
-            "network": foreseen,
-        }.items():
+        }
+        if asks.can:
+            foreseen = np.full((len(before), len(names)), -np.inf)
+            foreseen[:, columns] = ask(inputs).numpy()
+            methods["network"] = foreseen
+        for method, scores in methods.items():
             found.setdefault(method, []).append(_recall(scores[judged], truth[judged]))
-    members = sum(len(part) for part in found.get("network", []))
+    members = sum(len(part) for part in found.get("frequency", []))
     if members < FEWEST:
-        raise ArtifactError(
-            f"{members} held-out members have two days with visits: too few to judge "
-            f"on, give at least {FEWEST}"
-        )
+        return NextVisitRecall(0, len(names) - 1, {})
     return NextVisitRecall(
         members,
         len(names) - 1,
@@ -129,11 +129,7 @@ class _Asked:
         self.model = model
         self.next_visit = by_name.get("next_visit")
         self.windows = by_name.get("windows")
-        if self.next_visit is None and self.windows is None:
-            raise ArtifactError(
-                "the network learned neither next_visit nor windows; add one of them "
-                "to the objectives to have the next visit foreseen"
-            )
+        self.can = bool(self.next_visit or self.windows)
 
     def __call__(self, inputs: Mapping[str, Any]) -> Any:
         """Scores [B, K] from inputs as of one date a member."""

@@ -414,7 +414,7 @@ def default_mix(preset: str) -> dict[str, Any]:
 
 def _rows(values: Any) -> Any:
     """[B, P, ...] to [B * P, ...]."""
-    return ops.reshape(values, (-1, *values.shape[2:]))
+    return ops.reshape(values, (-1, *ops.shape(values)[2:]))
 
 
 def _packed(keep: Any) -> tuple[Any, Any]:

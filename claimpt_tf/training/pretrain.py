@@ -101,7 +101,8 @@ def pretrain(
         fit.
       TrainingError: The loss is not a number.
     """
-    keras.utils.set_random_seed(config.seed)
+    # tf.data cannot shuffle by a tensor's seed while TensorFlow's own seed is 0.
+    keras.utils.set_random_seed(config.seed + 1)
     strategy = choose_strategy(config.distribution)
     steps, members, visits = batch_count(train, config.batch_size)
     for split, counted in (("train", members), ("eval", batch_count(valid, 1)[1])):

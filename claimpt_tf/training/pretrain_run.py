@@ -98,6 +98,8 @@ def pretrain_run(
                 str(folder / CHECKPOINT_FILE), identity, config.checkpoint_minutes
             ),
         )
+        if made.chief:
+            save_pretrained(made.model, made.targets, graph.codes, str(folder))
         recall = next_visit_recall(made.model, train, valid, graph.codes, config.limits)
     finally:
         shutil.rmtree(cache, ignore_errors=True)
@@ -110,7 +112,6 @@ def pretrain_run(
         "seconds": round(time.monotonic() - begun, 1),
     }
     if made.chief:
-        save_pretrained(made.model, made.targets, graph.codes, str(folder))
         facts = {"claimpt_tf": claimpt_tf.__version__, **identity}
         write_text(str(folder / CONFIG_FILE), json.dumps(facts, indent=1) + "\n")
         write_text(str(metrics_file), json.dumps(metrics, indent=1) + "\n")

@@ -30,13 +30,14 @@ from rich.table import Table
 REPOSITORY = Path(__file__).resolve().parent.parent
 KEY = "a key for benchmarks, not for members"
 TABLES = ("medical_claim", "pharmacy_claim", "eligibility")
+ROWWISE = "Beam row by row"
 SIDES = {  # name: (side, arguments)
     "ours": ("ours", ()),
     "ours, 2 threads": ("ours", ("multi_threading", "2")),
     "ours, 1 process": ("ours", ("multi_processing", "1")),
     "ours, 2 processes": ("ours", ("multi_processing", "2")),
     "DuckDB": ("duckdb", ()),
-    "Beam row by row": ("rowwise", ()),
+    ROWWISE: ("rowwise", ()),
 }
 
 
@@ -76,21 +77,25 @@ def speed(
     simulated(folder, 50)
     names = only or tuple(SIDES)
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-    for _ in range(repeats):
+    lines, few = count_lines(claims), count_lines(small)
+    console = Console(stderr=True)
+    for turn in range(repeats):
         for name in names:
             side, extra = SIDES[name]
             source = small if side == "rowwise" else claims
             runs[name].append(measured(side, source, folder, extra))
-    lines = count_lines(claims)
-    results = {
-        name: summary(
-            done, lines if SIDES[name][0] != "rowwise" else count_lines(small)
-        )
-        for name, done in runs.items()
-    }
+            seconds = runs[name][-1]["seconds"]
+            console.print(f"round {turn + 1} of {repeats}, {name}: {seconds:.1f} s")
+            results = {
+                one_name: summary(done, few if one_name == ROWWISE else lines)
+                for one_name, done in runs.items()
+                if done
+            }
+            report = {"lines": lines, "members": members, "sides": results}
+            Path(output).write_text(
+                json.dumps({**machine(), **report, "runs": runs}, indent=1) + "\n"
+            )
     show_speed(results, lines)
-    report = {"lines": lines, "members": members, "sides": results, "runs": runs}
-    Path(output).write_text(json.dumps({**machine(), **report}, indent=1) + "\n")
 
 
 @cli.command()

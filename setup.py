@@ -50,6 +50,9 @@ EXTRAS = {
         "tensorflow-model-analysis>=0.47,<0.53",  # moves with TFX
         "tfx>=1.16,<1.22,!=1.17.*",  # 1.17 installs on neither Python
     ],
+    "tfds": [
+        "tensorflow-datasets>=4.9.10,<5",  # 4.9.10 tells the builder Beam's result
+    ],
     "serving": [
         "grpcio>=1.60,<2",  # PredictionService; the stubs refuse 2
         "requests>=2.31,<3",  # the REST client
@@ -114,7 +117,7 @@ setup(
         ]
     ),
     package_data={
-        package: ["**/*.pbtxt", "**/*.yaml", "**/*.html", "**/*.j2"]
+        package: ["**/*.pbtxt", "**/*.yaml", "**/*.html", "**/*.j2", "**/*.key"]
         for package in ("claimpt_tf", "components", "pipeline")
     },
     install_requires=CORE,

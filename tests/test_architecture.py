@@ -33,6 +33,7 @@ ROOMS: dict[str, set[str]] = {
 }
 ROOMS["evaluation"] = {*ROOMS, "serving"}
 ROOMS["serving"] = {*ROOMS}
+ROOMS["datasets"] = {"claims", "codes", "visits"}
 
 
 def name(path: Path) -> str:

@@ -30,6 +30,7 @@ class ClaimBackbone(TimelineBackbone):
       heads: Attention heads a block.
       feed_forward: Hidden width of the blocks.
       dropout: Rate in embeddings and blocks.
+      checkpoint: Whether blocks are computed again for the gradient, to save memory.
 
     Example:
       >>> backbone = ClaimBackbone(codes=50, stems=20, width=16, layers=1, heads=2)
@@ -41,7 +42,7 @@ class ClaimBackbone(TimelineBackbone):
     sizes = {
         "tiny": {"width": 32, "layers": 1, "heads": 2},  # tests
         "small": {"width": 96, "layers": 2, "heads": 4},  # a laptop, minutes
-        "base": {"width": 256, "layers": 6, "heads": 8},  # a GPU
+        "base": {"width": 256, "layers": 6, "heads": 8, "checkpoint": True},  # a GPU
     }
 
     def __init__(
@@ -53,6 +54,7 @@ class ClaimBackbone(TimelineBackbone):
         heads: int = 4,
         feed_forward: int | None = None,
         dropout: float = 0.1,
+        checkpoint: bool = False,
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -79,19 +81,27 @@ class ClaimBackbone(TimelineBackbone):
         days = ops.cast(days - ops.expand_dims(inputs["birth_day"], 1), "float32")
         for number in range(layers):
             block = TemporalBlock(
-                width, heads, feed_forward, dropout, dtype=dtype, name=f"block_{number}"
+                width,
+                heads,
+                feed_forward,
+                dropout,
+                checkpoint,
+                dtype=dtype,
+                name=f"block_{number}",
             )
             tokens = block(tokens, days, visible)
         tokens = keras.layers.LayerNormalization(dtype=dtype, name="final_norm")(tokens)
-        states = AskedTokens(name="asked_tokens")(tokens, asked)
+        states = AskedTokens(dtype=dtype, name="asked_tokens")(tokens, asked)
         super().__init__(inputs=inputs, outputs=states, dtype=dtype, **kwargs)
         self.codes, self.stems, self.width = codes, stems, width
         self.layer_count, self.heads = layers, heads
         self.feed_forward, self.dropout = feed_forward, dropout
+        self.checkpoint = checkpoint
 
     def _visit_outputs(self) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         tokens = self.get_layer("final_norm").output
-        return VisitTokens(name="visit_tokens")(tokens, self.input["visit_type"])
+        visits = VisitTokens(dtype=self.dtype_policy, name="visit_tokens")
+        return visits(tokens, self.input["visit_type"])
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild the backbone."""
@@ -104,4 +114,5 @@ class ClaimBackbone(TimelineBackbone):
             "heads": self.heads,
             "feed_forward": self.feed_forward,
             "dropout": self.dropout,
+            "checkpoint": self.checkpoint,
         }

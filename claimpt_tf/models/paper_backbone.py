@@ -92,7 +92,9 @@ class PaperBackbone(TimelineBackbone):
         """A visit has an output in each date's year that it is part of."""
         tokens = self.get_layer(f"block_{self.layer_count - 1}").output
         chosen = self.get_layer("observation_year").output
-        visits = keras.layers.Reshape((-1, self.width))(tokens[:, :, 1:])
+        visits = keras.layers.Reshape((-1, self.width), dtype=self.dtype_policy)(
+            tokens[:, :, 1:]
+        )
         return visits, keras.layers.Reshape((-1,))(chosen)
 
     def get_config(self) -> dict[str, Any]:

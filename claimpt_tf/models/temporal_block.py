@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
+import keras_hub
 from keras import ops
 
-from claimpt_tf.models.time import day_angles, rotary
+from claimpt_tf.models.time import YEAR
+
+SHORTEST, LONGEST = 30.0, 40 * YEAR  # periods of the rotation, in days
 
 
 @keras.saving.register_keras_serializable("claimpt_tf")
 class TemporalBlock(keras.layers.Layer):
     """Multi-head attention over continuous time, then a feed-forward network.
 
-    keras-hub's TransformerEncoder takes integer positions only; here queries and keys
-    are rotated by days (RoFormer) and each head learns how fast it forgets.
+    Queries and keys are rotated by days, with periods from 30 days to 40 years
+    (RoFormer, Su et al. 2021), and each head learns how fast it forgets; keras-hub's
+    TransformerEncoder and TransformerDecoder know neither.
 
     Args:
       width: Width of tokens.
       heads: Number of attention heads; `width / heads` must be even.
       feed_forward: Width of the hidden layer.
       dropout: Rate on both residual branches.
+      checkpoint: Whether training keeps only the block's inputs and computes the rest
+        again for the gradient: less memory, about a third more time.
+
+    Raises:
+      ValueError: `width` is no even multiple of `heads`.
     """
 
     def __init__(
@@ -30,6 +40,7 @@ class TemporalBlock(keras.layers.Layer):
         heads: int,
         feed_forward: int,
         dropout: float = 0.1,
+        checkpoint: bool = False,
         **kwargs: Any,
     ) -> None:
         # Days must not be rounded to half precision with everything else.
@@ -38,6 +49,17 @@ class TemporalBlock(keras.layers.Layer):
             raise ValueError(f"width {width} must be an even multiple of heads {heads}")
         self.width, self.heads = width, heads
         self.feed_forward, self.dropout = feed_forward, dropout
+        self.checkpoint = checkpoint
+        size = width // heads
+        # So that the slowest of the size / 2 clocks has the longest period.
+        clocks = (LONGEST / SHORTEST) ** (size / max(size - 2, 1))
+        self.rotate = keras_hub.layers.RotaryEmbedding(
+            max_wavelength=clocks,
+            scaling_factor=SHORTEST / (2 * math.pi),
+            autocast=False,
+            name="rotate",
+            dtype=self.dtype_policy,
+        )
         self.attention_norm = keras.layers.LayerNormalization(
             name="attention_norm", dtype=self.dtype_policy
         )
@@ -86,19 +108,31 @@ class TemporalBlock(keras.layers.Layer):
         Returns:
           float [B, T, width].
         """
-        x = self.attention_norm(tokens)
-        x = self._attend(x, days, visible)
-        tokens = tokens + self.drop(x, training=training)
-        x = self.contract(self.expand(self.norm(tokens)))
-        return tokens + self.drop(x, training=training)
+        tokens = ops.cast(tokens, self.compute_dtype)
+        # Drawn here, since a function that is computed twice may not draw twice.
+        drops = [
+            self.drop(ops.ones_like(tokens), training=True)
+            for _ in range(2)
+            if training and self.dropout
+        ]
+
+        def block(tokens: Any, *drops: Any) -> Any:
+            attended = self._attend(self.attention_norm(tokens), days, visible)
+            tokens = tokens + (attended * drops[0] if drops else attended)
+            fed = self.contract(self.expand(self.norm(tokens)))
+            return tokens + (fed * drops[1] if drops else fed)
+
+        if training and self.checkpoint:
+            block = keras.remat(block)
+        return block(tokens, *drops)
 
     def _attend(self, x: Any, days: Any, visible: Any) -> Any:
         batch, length = ops.shape(x)[0], ops.shape(x)[1]
         size = self.width // self.heads
         qkv = ops.reshape(self.qkv(x), (batch, length, 3 * self.heads, size))
-        query, key, value = ops.split(qkv, 3, axis=2)
-        angles = day_angles(days, size // 2)
-        query, key = rotary(query, angles), rotary(key, angles)
+        turned = self.rotate(qkv[:, :, : 2 * self.heads], positions=days)
+        query, key = ops.split(turned, 2, axis=2)
+        value = qkv[:, :, 2 * self.heads :]
         logits = ops.einsum("bihd,bjhd->bhij", query, key)
         logits = ops.cast(logits, "float32") / size**0.5
         between = ops.abs(days[:, :, None] - days[:, None, :])
@@ -121,4 +155,5 @@ class TemporalBlock(keras.layers.Layer):
             "heads": self.heads,
             "feed_forward": self.feed_forward,
             "dropout": self.dropout,
+            "checkpoint": self.checkpoint,
         }

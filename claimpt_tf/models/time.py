@@ -1,4 +1,4 @@
-"""Time as numbers: age and season features, and rotary angles in days."""
+"""Time as numbers: age and season."""
 
 from __future__ import annotations
 
@@ -32,34 +32,3 @@ def day_features(day: Any, birth_day: Any) -> Any:
         features += [ops.sin(angle), ops.cos(angle)]
     features += [ops.sin(season), ops.cos(season)]
     return ops.stack(features, axis=-1)
-
-
-def rotary(x: Any, angles: Any) -> Any:
-    """Rotates pairs of channels by `angles` (RoFormer, Su et al. 2021).
-
-    Args:
-      x: float [B, T, H, D], D even.
-      angles: float32 [B, T, D / 2].
-
-    Returns:
-      Like x; the dot product of two rotated vectors depends on the time between them.
-    """
-    cos = ops.cast(ops.cos(angles), x.dtype)[:, :, None, :]
-    sin = ops.cast(ops.sin(angles), x.dtype)[:, :, None, :]
-    a, b = ops.split(x, 2, axis=-1)
-    return ops.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
-
-
-def day_angles(days: Any, channels: int) -> Any:
-    """Angles of `channels` clocks whose periods run from 30 days to 40 years.
-
-    Args:
-      days: float32 [B, T], days since any reference of that person.
-      channels: number of clocks.
-
-    Returns:
-      float32 [B, T, channels].
-    """
-    exponent = ops.arange(channels, dtype="float32") / max(channels - 1, 1)
-    period = 30.0 * ops.power(40 * YEAR / 30.0, exponent)
-    return days[..., None] * (2 * math.pi / period)

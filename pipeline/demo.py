@@ -26,27 +26,35 @@ from pipeline.local_runner import find_true_risk, run_pipeline
 from pipeline.options import build_config
 
 TASK = "asthma_exacerbation"
+# Moderate asthma; the controller was filled until May, then no more, and the rescue
+# inhaler twice. The drugs' numbers are the simulator's.
+_OFFICE, _EMERGENCY = "HCPCS:99213", "HCPCS:99284"
+_CONTROLLER, _RESCUE = "NDC:90000001130", "NDC:90000002030"
 CHILD = {
     "sex": "M",
     "birth_date": "2014-03-09",
     "index_date": "2023-10-01",
     "visits": [
-        {
-            "date": "2022-11-14",
-            "type": "OP",
-            "codes": ["ICD10CM:J45.40", "HCPCS:99213"],
-        },
-        {"date": "2022-11-14", "type": "RX", "codes": ["NDC:00173-0682-20"]},
-        {
-            "date": "2023-02-02",
-            "type": "ED",
-            "codes": ["ICD10CM:J45.41", "HCPCS:99284"],
-        },
-        {
-            "date": "2023-09-20",
-            "type": "ED",
-            "codes": ["ICD10CM:J45.901", "HCPCS:99284"],
-        },
+        {"date": date, "type": kind, "codes": codes}
+        for date, kind, codes in (
+            ("2022-04-11", "OP", ["ICD10CM:Z00.129", "HCPCS:99393"]),
+            ("2022-09-02", "OP", ["ICD10CM:J45.40", "ICD10CM:J30.2", _OFFICE]),
+            ("2022-09-03", "RX", [_CONTROLLER]),
+            ("2022-10-05", "RX", [_CONTROLLER]),
+            ("2022-11-14", "OP", ["ICD10CM:J45.41", _OFFICE]),
+            ("2022-11-14", "RX", [_RESCUE]),
+            ("2022-12-01", "RX", [_CONTROLLER]),
+            ("2023-02-02", "ED", ["ICD10CM:J45.41", _EMERGENCY, "HCPCS:94640"]),
+            ("2023-02-03", "RX", [_RESCUE]),
+            ("2023-02-09", "OP", ["ICD10CM:J45.40", "HCPCS:99214"]),
+            ("2023-02-10", "RX", [_CONTROLLER]),
+            ("2023-03-12", "RX", [_CONTROLLER]),
+            ("2023-04-17", "OP", ["ICD10CM:Z00.129", "HCPCS:99393"]),
+            ("2023-05-02", "RX", [_CONTROLLER]),
+            ("2023-07-21", "OP", ["ICD10CM:J06.9", _OFFICE]),
+            ("2023-09-20", "ED", ["ICD10CM:J45.901", _EMERGENCY, "HCPCS:94640"]),
+            ("2023-09-20", "RX", [_RESCUE]),
+        )
     ],
 }
 

@@ -18,7 +18,7 @@ from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGe
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import pusher_pb2, transform_pb2
+from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
 
 from claimpt_tf.beam_options import BeamConfig
 from claimpt_tf.codes.category_files import categories_digest
@@ -67,7 +67,7 @@ def create_pipeline(
         statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
     )
     # A task that matches nobody must fail before any training starts.
-    cohort = CohortGen(examples=records, task=config.task)
+    cohort = CohortGen(examples=records, task=config.task, key_file=config.key_file)
     transform = Transform(
         examples=records,
         schema=schema.outputs["schema"],
@@ -99,7 +99,9 @@ def create_pipeline(
             update={"recipe": "labels", "layer_decay": 1.0}
         )
         optional.append(
-            _finetuner(config, cohort, graph, plain).with_id("ScratchTrainer")
+            _finetuner(config, cohort, graph, plain, export=False).with_id(
+                "ScratchTrainer"
+            )
         )
     evaluator = Evaluator(
         examples=cohort.outputs["cohort"],
@@ -170,16 +172,20 @@ def _finetuner(
     graph: Any,
     finetune: FinetuneConfig,
     base_model: Any = None,
+    export: bool = True,
 ) -> Trainer:
     return Trainer(
         run_fn=FINETUNE,
         examples=cohort.outputs["cohort"],
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["eval", "test"]),  # test: scored only
         transform_graph=graph,
         base_model=base_model,
         custom_config={
             "task": config.task.model_dump_json(),
             "config": finetune.model_dump(),
             "preset": config.pretrain.preset,
+            "export": export,
         },
     )
 

@@ -71,13 +71,15 @@ class _Runner:
         self, model: keras.Model, transform: Callable[..., Any], limits: Limits
     ) -> None:
         self._model, self._transform, self._limits = model, transform, limits
+        # Traced once for both signatures.
+        self._probability = tf.function(self._scored, autograph=False)
 
-        @tf.function(input_signature=_EXAMPLES)
+        @tf.function(input_signature=_EXAMPLES, autograph=False)
         def probability_of_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
             return self._probability(parse(examples))
 
         # A list keeps the order of the specs; their names are the signature's.
-        @tf.function(input_signature=list(PREDICT_INPUTS.values()))
+        @tf.function(input_signature=list(PREDICT_INPUTS.values()), autograph=False)
         def probability_of_codes(
             codes: tf.Tensor,
             visit_days: tf.Tensor,
@@ -116,14 +118,15 @@ class _Runner:
         self.probability_of_codes = probability_of_codes
 
     def _run(self, record: dict[str, Any]) -> Any:
-        index_day = record.pop("index_day")
+        index_day = record["index_day"]
+        record = {name: value for name, value in record.items() if name != "index_day"}
         known = record["visit_days"] + record["visit_length"]
         latest = tf.maximum(tf.reduce_max(known, axis=1), 0)
         index_day = tf.where(index_day < 0, latest, index_day)
         inputs = as_of(self._transform(record), index_day, self._limits)
         return self._model(inputs, training=False)
 
-    def _probability(self, record: dict[str, Any]) -> dict[str, tf.Tensor]:
+    def _scored(self, record: dict[str, Any]) -> dict[str, tf.Tensor]:
         return {"probability": tf.sigmoid(self._run(record)["logit"][:, 0])}
 
 

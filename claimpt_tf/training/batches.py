@@ -16,6 +16,9 @@ from claimpt_tf.training.inputs import (
     random_dates,
 )
 
+# AutoGraph reads and rewrites source code for many seconds; nothing here needs it.
+plain = tf.autograph.experimental.do_not_convert
+
 READ_BATCH = 1024  # patients sorted by length together, so that padding stays small
 
 
@@ -35,6 +38,7 @@ def by_length(
       reshuffle: Another order at each iteration.
     """
 
+    @plain
     def split(window: Any, features: Tensors) -> tf.data.Dataset:
         lengths = features["visit_day"].row_lengths()
         noise = tf.random.stateless_uniform(
@@ -44,7 +48,7 @@ def by_length(
         order = tf.boolean_mask(order, tf.gather(lengths, order) > 0)
         groups = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
         return groups.map(
-            lambda rows: {k: tf.gather(v, rows) for k, v in features.items()}
+            plain(lambda rows: {k: tf.gather(v, rows) for k, v in features.items()})
         )
 
     return (
@@ -89,15 +93,17 @@ def batches_from(
       only_visits: Dates are ends of visits only.
     """
 
+    @plain
     def of_epoch(number: Any) -> tf.data.Dataset:
         drawn = _hashed(seed, number)
         batches = by_length(source, batch_size, drawn, reshuffle=False).take(steps)
         done = tf.where(tf.equal(number, epoch), tf.constant(start, tf.int64), 0)
         seeds = tf.data.Dataset.range(done, steps).map(
-            lambda step: tf.stack([drawn, step])
+            plain(lambda step: tf.stack([drawn, step]))
         )
         return tf.data.Dataset.zip(batches.skip(done), seeds)
 
+    @plain
     def draw(features: Tensors, pair: Any) -> Tensors:
         observed = last_day(features["enrolled_to"])
         return random_dates(features, observed, ahead, dates, limits, pair, only_visits)
@@ -139,11 +145,12 @@ def dated_batches(
     """
     if fixed:
         batches = source.unbatch().batch(batch_size)
-        batches = batches.filter(_any_visit).map(_with_visits)
+        batches = batches.filter(plain(_any_visit)).map(plain(_with_visits))
     else:
         batches = by_length(source, batch_size, seed)
     seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=not fixed)
 
+    @plain
     def draw(features: Tensors, pair: Any) -> Tensors:
         features = dict(features)
         observed = features.pop("index_day", None)
@@ -167,7 +174,8 @@ def batch_count(source: tf.data.Dataset, batch_size: int) -> tuple[int, int, int
       Batches, patients with a visit, and visits.
     """
     batches = patients = visits = 0
-    for lengths in source.map(lambda features: features["visit_day"].row_lengths()):
+    per_batch = source.map(plain(lambda features: features["visit_day"].row_lengths()))
+    for lengths in per_batch:
         some = int(np.count_nonzero(lengths))
         batches += -(-some // batch_size)
         patients += some
@@ -186,6 +194,7 @@ def labelled_batches(
       limits: Cut of each timeline.
     """
 
+    @plain
     def prepare(features: Tensors) -> tuple[Tensors, Any, Any]:
         inputs = as_of(features, features["index_day"], limits)
         label = tf.cast(features["label"], tf.float32)[:, None]

@@ -20,7 +20,7 @@ from claimpt_tf.training.loop import TrainingLoop
 from claimpt_tf.training.pretrain import fit_callbacks
 from claimpt_tf.training.progress import EpochLine, Scalars
 from claimpt_tf.training.schedules import warmup_cosine
-from claimpt_tf.training.scores import score
+from claimpt_tf.training.scores import Scorer
 from claimpt_tf.training.sources import with_rows
 from claimpt_tf.training.weight_average import WeightAverage
 
@@ -36,7 +36,7 @@ def finetune(
     config: FinetuneConfig,
     log_dir: str | None = None,
     labelled: np.ndarray | None = None,
-) -> tuple[keras.Model, str]:
+) -> tuple[keras.Model, str, Scorer]:
     """Trains a risk model for one task.
 
     Args:
@@ -50,7 +50,7 @@ def finetune(
         Adaptation needs no labels, and sees the past of every training member.
 
     Returns:
-      A model of `risk_model`, and the recipe that was followed.
+      A model of `risk_model`, the recipe that was followed, and what scores with it.
 
     Raises:
       TaskError: Every training label is the same.
@@ -69,23 +69,24 @@ def finetune(
         enough = question.by_visit and _past_outcomes(train) >= FEWEST_PAST_OUTCOMES
         recipe = "adapt" if enough else "labels"
     head = model.get_layer("risk_head")
+    scorer = Scorer(model, config.limits)
     if recipe == "labels":
         head.shift.assign(_log_odds(labels.mean()))
         _fit_labels(model, chosen, valid, len(labels), config, log_dir)
     else:
         _adapt(model, train, valid, question, config, log_dir)
-        rows = score(model, chosen, config.limits)
+        rows = scorer(chosen)
         fitted = fit_label_head(rows.logit, rows.state, rows.label, rows.patient)
         head.scale.assign(fitted.scale)
         head.shift.assign(fitted.shift)
         head.correction.assign(fitted.correction)
     # A member's earlier windows were trained on, so training rows look too certain.
-    held_out = score(model, valid, config.limits)
+    held_out = scorer(valid)
     slope, intercept = platt(held_out.logit, held_out.label)
     head.scale.assign(head.scale * slope)
     head.shift.assign(head.shift * slope + intercept)
     head.correction.assign(head.correction * slope)
-    return model, recipe
+    return model, recipe, scorer
 
 
 def latest_rows(source: tf.data.Dataset) -> np.ndarray:

@@ -27,10 +27,9 @@ from claimpt_tf.training.scores import (
     PREDICTIONS_FILE,
     Scored,
     predictions_table,
-    score,
     write_parquet,
 )
-from claimpt_tf.training.sources import labelled_source
+from claimpt_tf.training.sources import labelled_sources
 from claimpt_tf.training.transform_graph import TransformGraph
 from claimpt_tf.visits.splits import SPLITS
 
@@ -82,12 +81,13 @@ def finetune_run(
     cohort = build_cohort(task, data, folder / COHORT_FOLDER, key_file=key_file)
     for warning in (*cohort.warnings, *check_enough(cohort.attrition)):
         say(f"warning: {warning}")
-    sources = {
-        split: labelled_source(
-            [str(folder / COHORT_FOLDER / f"Split-{split}" / "*")], graph.layer
-        )
-        for split in SPLITS
-    }
+    sources = labelled_sources(
+        {
+            split: [str(folder / COHORT_FOLDER / f"Split-{split}" / "*")]
+            for split in SPLITS
+        },
+        graph.layer,
+    )
     labelled = None if shots is None else chosen_rows(sources["train"], shots, config)
     model, recipe, scores = finetune_and_score(
         network, sources, cohort.task, config, str(folder / LOG_FOLDER), labelled
@@ -138,7 +138,7 @@ def finetune_and_score(
             f"task {task.name}: its labels are {task.label_kind}; fine-tuning takes "
             "binary labels only"
         )
-    model, recipe = finetune(
+    model, recipe, scorer = finetune(
         network,
         sources["train"],
         sources["eval"],
@@ -147,8 +147,7 @@ def finetune_and_score(
         log_dir,
         labelled,
     )
-    scores = {split: score(model, one, config.limits) for split, one in sources.items()}
-    return model, recipe, scores
+    return model, recipe, {split: scorer(one) for split, one in sources.items()}
 
 
 def chosen_rows(

@@ -80,8 +80,12 @@ class TrainingLoop:
             model.optimizer.build(model.trainable_variables)
             self._mean = keras.metrics.Mean(name="loss")
         self._best: list[np.ndarray] = []
-        self._train = tf.function(self._train_step, reduce_retracing=True)
-        self._test = tf.function(self._test_step, reduce_retracing=True)
+        self._train = tf.function(
+            self._train_step, reduce_retracing=True, autograph=False
+        )
+        self._test = tf.function(
+            self._test_step, reduce_retracing=True, autograph=False
+        )
 
     def run(
         self,

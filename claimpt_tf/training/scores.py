@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 import tensorflow as tf
 
-from claimpt_tf.training.batches import labelled_batches
 from claimpt_tf.training.choices import Limits
+from claimpt_tf.training.inputs import as_of
 
 PREDICTIONS_FILE: Final = "predictions.parquet"
 _BATCH = 256
@@ -44,31 +44,48 @@ class Scored:
         return Scored(**{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
 
 
-def score(model: keras.Model, source: tf.data.Dataset, limits: Limits) -> Scored:
-    """Scores every row of a labelled dataset, in its order.
+class Scorer:
+    """Scores labelled datasets with a model; later weights are followed.
 
     Args:
       model: A model of `risk_model`.
-      source: Batches of transformed labelled examples.
       limits: Cut of a timeline, as in training.
     """
-    parts: dict[str, list[np.ndarray]] = {field.name: [] for field in fields(Scored)}
-    run = tf.function(
-        lambda inputs: model(inputs, training=False),
-        input_signature=[_signature(model)],
-    )
-    for inputs, label, patient in labelled_batches(
-        source, batch_size=_BATCH, limits=limits
-    ):
-        out = run(inputs)
-        parts["patient"].append(patient.numpy())
-        parts["index_day"].append(inputs["query_day"][:, 0].numpy())
-        parts["label"].append(label[:, 0].numpy().astype(int))
-        parts["logit"].append(out["logit"][:, 0].numpy())
-        parts["state"].append(out["state"][:, 0].numpy())
-    rows = np.concatenate([batch["label_row"].numpy() for batch in source])
-    parts["label_row"].append(rows)
-    return Scored(**{name: np.concatenate(some) for name, some in parts.items()})
+
+    def __init__(self, model: keras.Model, limits: Limits) -> None:
+        self._model, self._limits = model, limits
+        self._run: Any = None
+
+    def __call__(self, source: tf.data.Dataset) -> Scored:
+        """Every row of a source, in its order.
+
+        Args:
+          source: Batches of transformed labelled examples.
+        """
+        batches = source.unbatch().batch(_BATCH)
+        if self._run is None:
+            # Of any shape, so that it is traced once.
+            self._run = tf.function(
+                self._of_batch, input_signature=[batches.element_spec], autograph=False
+            )
+        parts: dict[str, list[np.ndarray]] = {one.name: [] for one in fields(Scored)}
+        for features in batches:
+            for name, value in self._run(features).items():
+                parts[name].append(value.numpy())
+        return Scored(**{name: np.concatenate(some) for name, some in parts.items()})
+
+    def _of_batch(self, features: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+        inputs = as_of(features, features["index_day"], self._limits)
+        inputs.pop("visit_outcome", None)
+        out = self._model(inputs, training=False)
+        return {
+            "patient": features["patient_id"],
+            "index_day": features["index_day"],
+            "label": features["label"],
+            "label_row": features["label_row"],
+            "logit": out["logit"][:, 0],
+            "state": out["state"][:, 0],
+        }
 
 
 def predictions_table(splits: Mapping[str, Scored]) -> pl.DataFrame:
@@ -105,11 +122,3 @@ def write_parquet(table: pl.DataFrame, path: str) -> None:
     with tf.io.gfile.GFile(f"{path}.part", "wb") as file:
         file.write(buffer.getvalue())
     tf.io.gfile.rename(f"{path}.part", path, overwrite=True)
-
-
-def _signature(model: keras.Model) -> dict[str, Any]:
-    """Fully dynamic shapes, so that a model is traced once."""
-    return {
-        name: tf.TensorSpec(tensor.shape, tensor.dtype)
-        for name, tensor in model.input.items()
-    }

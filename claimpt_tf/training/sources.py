@@ -12,7 +12,7 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from claimpt_tf.errors import ArtifactError
-from claimpt_tf.training.batches import READ_BATCH
+from claimpt_tf.training.batches import READ_BATCH, plain
 from claimpt_tf.visits.parse import parse
 from claimpt_tf.visits.schema import load_schema
 
@@ -45,6 +45,7 @@ def record_source(
       Batches of `preprocessing_fn`'s output, in the order of the files.
     """
 
+    @plain
     def prepare(serialized: tf.Tensor) -> dict[str, Any]:
         record = parse(serialized)
         record.pop("index_day")
@@ -58,33 +59,38 @@ def record_source(
     return kept(source, files, cache_file)
 
 
-def labelled_source(files: Sequence[str], transform: Transform) -> tf.data.Dataset:
-    """Labelled examples, transformed and kept in memory.
+def labelled_sources(
+    files: Mapping[str, Sequence[str]], transform: Transform
+) -> dict[str, tf.data.Dataset]:
+    """Labelled examples of each split, transformed and kept in memory.
 
     Args:
-      files: Glob patterns of gzipped TFRecords, as CohortGen writes them.
-      transform: The Transform graph's layer.
+      files: Split -> glob patterns of gzipped TFRecords, as CohortGen writes them.
+      transform: The layer of a `TransformGraph`.
 
     Returns:
-      Batches of `preprocessing_fn`'s output with `patient_id` string, `index_day`,
-      `label`, `label_row` int64, `label_value` float32 [B], `label_categories` string
-      [B, (K)] and `visit_outcome` int64 [B, (V)].
+      Split -> batches of `preprocessing_fn`'s output with `patient_id` string,
+      `index_day`, `label`, `label_row` int64, `label_value` float32 [B],
+      `label_categories` string [B, (K)] and `visit_outcome` int64 [B, (V)].
 
     Raises:
-      ArtifactError: No file matches.
+      ArtifactError: No file of a split matches.
     """
 
+    # One function for all splits: tracing the transformation takes seconds.
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def prepare(serialized: tf.Tensor) -> dict[str, Any]:
         record = parse(serialized, labelled=True)
         beside = {name: record.pop(name) for name in _OF_TASK}
         return {**transform(record), **beside, "patient_id": record["patient_id"]}
 
-    return (
-        tf.data.TFRecordDataset(matching(files), "GZIP")
+    return {
+        split: tf.data.TFRecordDataset(matching(patterns), "GZIP")
         .batch(READ_BATCH)
-        .map(prepare, num_parallel_calls=2, deterministic=True)
+        .map(plain(prepare), num_parallel_calls=2, deterministic=True)
         .cache()
-    )
+        for split, patterns in files.items()
+    }
 
 
 def with_rows(source: tf.data.Dataset, chosen: np.ndarray) -> tf.data.Dataset:
@@ -98,8 +104,8 @@ def with_rows(source: tf.data.Dataset, chosen: np.ndarray) -> tf.data.Dataset:
     marks = tf.data.Dataset.from_tensor_slices(chosen).batch(READ_BATCH)
     return (
         tf.data.Dataset.zip(source, marks)
-        .filter(lambda _, mark: tf.reduce_any(mark))
-        .map(_marked)
+        .filter(plain(lambda _, mark: tf.reduce_any(mark)))
+        .map(plain(_marked))
         .cache()
     )
 

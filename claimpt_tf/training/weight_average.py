@@ -36,7 +36,7 @@ class WeightAverage:
     ) -> None:
         self.variables, self.decay, self.every = list(variables), decay, every
         self.averages = [tf.Variable(v.numpy(), trainable=False) for v in variables]
-        self._move = tf.function(self._moved)
+        self._move = tf.function(self._moved, autograph=False)
 
     def update(self, step: int) -> None:
         """Moves the average, at every `every`-th step of the run (from 1)."""

@@ -21,7 +21,7 @@ from claimpt_tf.training.scores import (
     predictions_table,
     write_parquet,
 )
-from claimpt_tf.training.sources import labelled_source
+from claimpt_tf.training.sources import labelled_sources
 from claimpt_tf.training.transform_graph import TransformGraph
 from claimpt_tf.visits.ids import FIRST_CODE
 from components.trainer.artifact_folders import keras_folder
@@ -50,10 +50,13 @@ def run_fn(fn_args: FnArgs) -> None:
         )
     model, recipe, scores = finetune_and_score(
         network,
-        {
-            split_of(pattern): labelled_source([pattern], graph.layer)
-            for pattern in (*fn_args.train_files, *fn_args.eval_files)
-        },
+        labelled_sources(
+            {
+                split_of(pattern): [pattern]
+                for pattern in (*fn_args.train_files, *fn_args.eval_files)
+            },
+            graph.layer,
+        ),
         task,
         config,
         fn_args.model_run_dir,

@@ -1,0 +1,143 @@
+"""Fine-tuning: whose past is used, whose labels, and what is left of them."""
+
+from __future__ import annotations
+
+import datetime
+
+import keras
+import numpy as np
+import polars as pl
+import pytest
+import tensorflow as tf
+
+from claimpt_tf.errors import TaskError
+from claimpt_tf.models.presets import backbone
+from claimpt_tf.models.risk_model import risk_model
+from claimpt_tf.training.adapter import Adapter
+from claimpt_tf.training.batches import READ_BATCH, dated_batches
+from claimpt_tf.training.choices import FinetuneConfig, Limits, Question
+from claimpt_tf.training.finetune import finetune, latest_rows
+from claimpt_tf.training.scores import Scorer, predictions_table
+from claimpt_tf.training.sources import with_rows
+from tests.training.transformed import FIRST_DAY, members
+
+MEMBERS = 24
+
+
+def labelled(seed: int = 0) -> tf.data.Dataset:
+    """Two index dates of each member, the second after half of their visits."""
+    features = members([8] * MEMBERS, seed, codes=20)
+    draw = np.random.default_rng(seed)
+    days = features["visit_day"]
+    marks = days.with_values(tf.constant(draw.integers(0, 2, 8 * MEMBERS)))
+    names = [f"member{n:02d}".encode() for n in range(MEMBERS)]
+    rows = {
+        **features,
+        "visit_outcome": marks,
+        "patient_id": tf.constant(names),
+        "label": tf.constant(draw.integers(0, 2, MEMBERS)),
+        "label_row": tf.constant(np.full(MEMBERS, -1)),
+    }
+    early, late = days.to_tensor()[:, 2].numpy(), days.to_tensor()[:, 5].numpy()
+    both = {name: tf.concat([value, value], axis=0) for name, value in rows.items()} | {
+        "index_day": tf.constant(np.concatenate([late, early]))
+    }
+    return tf.data.Dataset.from_tensors(both)
+
+
+def network() -> keras.Model:
+    keras.utils.set_random_seed(1)
+    return backbone("tiny", 30, 30)
+
+
+def test_the_latest_row_of_each_member() -> None:
+    source = labelled()
+    chosen = latest_rows(source)
+    assert chosen.tolist() == [True] * MEMBERS + [False] * MEMBERS
+    (kept,) = list(with_rows(source, chosen))
+    (given,) = list(source)
+    np.testing.assert_array_equal(
+        kept["index_day"], given["index_day"].numpy()[:MEMBERS]
+    )
+    assert kept["visit_day"].to_list() == given["visit_day"][:MEMBERS].to_list()
+
+
+def test_rows_of_several_batches() -> None:
+    days = tf.ragged.range(tf.range(READ_BATCH + 3, dtype=tf.int64) % 4)
+    source = tf.data.Dataset.from_tensor_slices({"day": days}).ragged_batch(READ_BATCH)
+    chosen = np.zeros(READ_BATCH + 3, bool)
+    chosen[[1, READ_BATCH + 1, READ_BATCH + 2]] = True
+    found = [row for batch in with_rows(source, chosen) for row in batch["day"]]
+    assert [row.numpy().tolist() for row in found] == [
+        days[n].numpy().tolist() for n in np.flatnonzero(chosen)
+    ]
+
+
+def test_adaptation_learns_nothing_of_what_follows_the_index_date() -> None:
+    """Outcomes after it change no loss, though the record holds them."""
+    adapter = Adapter(risk_model(network()), window_days=30)
+    cut = {"ahead": 30, "dates": 8, "batch_size": MEMBERS, "limits": Limits()}
+    losses, before = [], []
+    for inputs in dated_batches(labelled(), seed=4, fixed=True, **cut):
+        after = inputs["visit_day"] > inputs["observed_to"][:, None]
+        for marks in (inputs["visit_outcome"], tf.where(after, 1, 0)):
+            given = {**inputs, "visit_outcome": tf.where(after, marks, 0)}
+            losses.append(float(adapter.compute_loss(given, None, adapter(given))))
+        flipped = {**inputs, "visit_outcome": 1 - inputs["visit_outcome"]}
+        before.append(float(adapter.compute_loss(flipped, None, adapter(flipped))))
+        assert bool(tf.reduce_any(after))
+    assert losses[0::2] == losses[1::2]
+    assert before != losses[0::2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["adapt", "labels"])
+def test_labels_that_may_not_be_used_are_not(recipe: str) -> None:
+    """Every label but the chosen ones is turned round, and the scores stay."""
+    config = FinetuneConfig(recipe=recipe, epochs=1, batch_size=16, dates=4)
+    chosen = np.zeros(2 * MEMBERS, bool)
+    chosen[::3] = True
+
+    def turned(features: dict) -> dict:
+        label = features["label"]
+        return {**features, "label": tf.where(chosen, label, 1 - label)}
+
+    logits = []
+    for train in (labelled(), labelled().map(turned)):
+        model, followed, scorer = finetune(
+            network(), train, labelled(9), Question(30), config, labelled=chosen
+        )
+        assert followed == recipe
+        logits.append(scorer(labelled(5)).logit)
+    np.testing.assert_allclose(logits[0], logits[1], atol=1e-6)
+
+
+def test_one_class_is_refused() -> None:
+    source = labelled()
+    (rows,) = list(source)
+    chosen = rows["label"].numpy() == 1
+    with pytest.raises(TaskError, match="training labels are the same"):
+        finetune(
+            network(), source, source, Question(30), FinetuneConfig(), labelled=chosen
+        )
+
+
+def test_scores_follow_the_weights_and_fill_the_table() -> None:
+    model = risk_model(network())
+    scorer = Scorer(model, Limits())
+    first = scorer(labelled())
+    model.get_layer("risk_head").shift.assign_add(1.0)
+    second = scorer(labelled())
+    np.testing.assert_allclose(second.logit, first.logit + 1.0, atol=1e-5)
+    table = predictions_table({"train": first, "test": second})
+    assert table.columns == [
+        "patient_id", "index_date", "split", "probability", "label", "label_row",
+    ]  # fmt: skip
+    assert table.height == 4 * MEMBERS
+    assert table["label_row"].null_count() == table.height
+    epoch = datetime.date(1970, 1, 1)
+    assert table["index_date"].min() > epoch + datetime.timedelta(FIRST_DAY)
+    np.testing.assert_allclose(
+        table.filter(pl.col("split") == "test")["probability"],
+        1 / (1 + np.exp(-second.logit.astype(float))),
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -18,10 +18,9 @@ from typing import Any, Final, NoReturn
 import yaml
 from pydantic import ValidationError
 
-from claimpt_tf.codes.systems import SYSTEMS
 from claimpt_tf.errors import TaskError
+from claimpt_tf.tasks.aces_codes import DoesNotMapError, match_of_code, match_of_regex
 from claimpt_tf.tasks.criteria import VisitMatch
-from claimpt_tf.tasks.match import normalise_pattern
 from claimpt_tf.tasks.spec import Task, label_task
 from claimpt_tf.yaml_lines import load_yaml
 
@@ -31,21 +30,7 @@ _FIELDS: Final = (
     "predicates", "patient_demographics", "trigger", "trigger_event", "windows",
     "description", "metadata",
 )  # fmt: skip
-# Names by which MEDS and ESGPT data sets call the kinds of visit.
-_VISITS: Final = {
-    "IP": ("admission", "hospital_admission", "discharge", "hospital_discharge",
-           "inpatient", "visit/ip", "ip"),
-    "ED": ("ed_registration", "ed_admission", "ed_out", "ed_discharge", "emergency",
-           "visit/er", "visit/ed", "ed"),
-    "OP": ("outpatient", "visit/op", "op"),
-    "RX": ("pharmacy", "rx"),
-}  # fmt: skip
 _SEXES: Final = {"f": "F", "female": "F", "m": "M", "male": "M"}
-_SYSTEMS: Final = {
-    "icd10": "ICD10CM", "icd-10-cm": "ICD10CM", "icd10cm": "ICD10CM",
-    "icd9": "ICD9CM", "icd-9-cm": "ICD9CM", "icd9cm": "ICD9CM",
-    "cpt": "HCPCS", "cpt4": "HCPCS",
-}  # fmt: skip
 _DAYS: Final = {
     "d": 1, "day": 1, "days": 1, "w": 7, "week": 7, "weeks": 7,
     "y": 365, "yr": 365, "year": 365, "years": 365,
@@ -54,7 +39,6 @@ _DAYS: Final = {
 _STEP = re.compile(r"\s*([\w.]+)\s*(?:(\+|-(?!>)|->|<-)\s*(.+?)\s*)?")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
 _RANGE = re.compile(r"[(\[]\s*(None|null|\d*)\s*,\s*(None|null|\d*)\s*[)\]]")
-_SEPARATOR = re.compile(r"//|:|/|_")
 
 
 @dataclass(frozen=True)
@@ -403,13 +387,21 @@ class _Importer:
         place = (*place, "code")
         code = spec.get("code")
         if isinstance(code, dict) and "any" in code:
-            parts = [self._code(str(one), place) for one in code["any"]]
+            parts = [self._mapped(match_of_code, one, place) for one in code["any"]]
             return self._union(parts, place)
         if isinstance(code, dict) and "regex" in code:
-            return self._regex(str(code["regex"]), place)
+            return self._mapped(match_of_regex, code["regex"], place)
         if not isinstance(code, str):
             self.file.fail(place, "a code, any: [...] or regex: ... is expected")
-        return self._code(code, place)
+        return self._mapped(match_of_code, code, place)
+
+    def _mapped(
+        self, rule: Callable[[str], VisitMatch], given: Any, where: tuple[str, ...]
+    ) -> VisitMatch:
+        try:
+            return rule(str(given))
+        except DoesNotMapError as error:
+            self.file.fail(where, str(error))
 
     def _derived(self, expression: str, where: tuple[str, ...]) -> VisitMatch:
         found = re.fullmatch(r"\s*(and|or)\(([^()]*)\)\s*", expression)
@@ -442,57 +434,6 @@ class _Importer:
                 **({"visit_types": tuple(dict.fromkeys(types))} if types else {}),
             }
         )
-
-    def _code(self, code: str, where: tuple[str, ...]) -> VisitMatch:
-        """One code, exactly; or a kind of visit."""
-        bare = re.sub(r"^(event_type|visit_type|diagnosis|procedure|drug)//", "", code)
-        for kind, names in _VISITS.items():
-            if bare.split("//")[0].lower() in names:
-                return VisitMatch.model_validate({"visit_types": (kind,)})
-        return VisitMatch(codes=(self._pattern(bare, where) + "$",))
-
-    def _regex(self, regex: str, where: tuple[str, ...]) -> VisitMatch:
-        """Regular expressions that are no more than the start of a code."""
-        text = regex.removeprefix("^")
-        open_end = not text.endswith("$")
-        text = text.removesuffix("$").replace("\\.", "")
-        while text.endswith(".*"):
-            text, open_end = text.removesuffix(".*"), True
-        if re.search(r"[(){}|+^$\\]|(?<!\.)\*|\*.", text) or "?" in text:
-            self.file.fail(
-                where,
-                f"{regex!r} is more than the start of a code; list the codes under "
-                "any: instead",
-            )
-        head = _SEPARATOR.split(text, maxsplit=1)
-        if len(head) == 2:
-            text = f"{head[0]}//{head[1].replace('.', '?')}"
-        pattern = self._pattern(text, where)
-        return VisitMatch(codes=(pattern if open_end else pattern + "$",))
-
-    def _pattern(self, code: str, where: tuple[str, ...]) -> str:
-        parts = re.sub(r"^(diagnosis|procedure|drug)//", "", code, flags=re.I)
-        version = re.fullmatch(r"ICD//(9|10)//(.+)", parts, re.I)
-        if version:
-            system, rest = f"icd{version.group(1)}", version.group(2)
-        else:
-            split = _SEPARATOR.split(parts, maxsplit=1)
-            if len(split) != 2:
-                self.file.fail(
-                    where, f"{code!r} names no code system, like ICD10CM//I21"
-                )
-            system, rest = split[0], split[1]
-        name = _SYSTEMS.get(system.lower(), system.upper())
-        if name not in SYSTEMS:
-            self.file.fail(
-                where,
-                f"{code!r}: claims have no codes of {system!r}; known are "
-                f"{', '.join(SYSTEMS)}",
-            )
-        try:
-            return normalise_pattern(f"{name}:{rest.replace('//', '')}")
-        except ValueError as error:
-            self.file.fail(where, str(error))
 
     def _demographics(self) -> dict[str, Any]:
         sexes = []

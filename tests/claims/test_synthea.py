@@ -145,6 +145,17 @@ def test_death_ends_enrolment(folder: Path) -> None:
     assert got.reasons() == [("payer_transitions", 2, "end_before_start", "DEATHDATE")]
 
 
+def test_a_drug_prescribed_twice_is_no_repeat(folder: Path) -> None:
+    with (folder / "medications.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*DEFAULTS["medications"], "STOP"])
+        values = [*DEFAULTS["medications"].values()]
+        writer.writerows([*values, stop] for stop in ("2019-03-07", "2020-03-07", ""))
+    got = read_all(SyntheaReader(), folder).events
+    claims = got.filter(pl.col("setting") == "RX")["claim"]
+    assert claims.to_list() == ["E1 until 2019-03-07", "E1 until 2020-03-07", "E1"]
+
+
 def test_rows_that_cannot_be_used(folder: Path) -> None:
     write(
         folder,

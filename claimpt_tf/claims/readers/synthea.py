@@ -54,6 +54,7 @@ MEDICATIONS = TableSpec(
         _MEMBER,
         _ENCOUNTER,
         _START,
+        Column("STOP", "end", required=False),
         _CODE,
         Column("PAYER_COVERAGE", "amount", required=False),
     ),
@@ -165,7 +166,7 @@ def _events(
             "end_day": end_day,
             "setting": setting,
             "encounter": encounter,
-            "claim": encounter,
+            "claim": encounter if table != MEDICATIONS.name else _prescribed(lines),
             "amount": paid,
             "institution": institution,
         }
@@ -173,6 +174,15 @@ def _events(
     codes = ["CODE", *(["REASONCODE"] if encounters else [])]
     return checks.events(
         claim_lines, [CodeColumns(codes, normalise.plain, _SYSTEMS[table])]
+    )
+
+
+def _prescribed(lines: pl.DataFrame) -> pl.Series:
+    """What tells a drug that is prescribed twice from a row that is there twice."""
+    return (
+        pl.DataFrame([cells.text(lines[name]) for name in ("ENCOUNTER", "STOP")])
+        .select(pl.concat_str(pl.all(), separator=" until ", ignore_nulls=True))
+        .to_series()
     )
 
 

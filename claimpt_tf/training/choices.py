@@ -160,6 +160,10 @@ class FinetuneConfig(BaseModel):
       batch_size: Members (`labels`: rows) a batch.
       learning_rate: Peak rate of the head.
       layer_decay: Factor of the rate from one layer to the one below.
+      schedule: `cosine` after a warm-up, or ULMFiT's `slanted` triangle.
+      train: `full` trains every layer, `freeze` keeps the embeddings, `probe` keeps
+        the whole backbone.
+      unfreeze: Train one more layer from epoch to epoch, from the head down.
       weight_decay: Decoupled decay.
       ema: Decay of the moving average of the weights, in `adapt`.
       dates: Dates a member and epoch, in `adapt`.
@@ -176,6 +180,9 @@ class FinetuneConfig(BaseModel):
     batch_size: int = Field(32, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     layer_decay: float = Field(0.7, gt=0, le=1)
+    schedule: Literal["cosine", "slanted"] = "cosine"
+    train: Literal["full", "freeze", "probe"] = "full"
+    unfreeze: bool = False
     weight_decay: float = Field(1e-2, ge=0)
     ema: float = Field(0.98, ge=0, lt=1)
     dates: int = Field(16, ge=1)

@@ -9,17 +9,21 @@ import numpy as np
 import tensorflow as tf
 
 from claimpt_tf.errors import TaskError
-from claimpt_tf.models.backbone import ClaimBackbone
-from claimpt_tf.models.risk_model import risk_model
+from claimpt_tf.models.risk_model import RiskModel, risk_model
+from claimpt_tf.models.timeline_backbone import TimelineBackbone
 from claimpt_tf.training.adapter import Adapter
 from claimpt_tf.training.batches import batch_count, dated_batches, labelled_batches
 from claimpt_tf.training.choices import FinetuneConfig, Question
 from claimpt_tf.training.label_head import fit_label_head, platt
-from claimpt_tf.training.layerwise import LayerwiseAdamW, discriminative_groups
+from claimpt_tf.training.layerwise import (
+    GroupRates,
+    LayerwiseAdamW,
+    discriminative_groups,
+)
 from claimpt_tf.training.loop import TrainingLoop
 from claimpt_tf.training.pretrain import fit_callbacks
 from claimpt_tf.training.progress import EpochLine, Scalars
-from claimpt_tf.training.schedules import warmup_cosine
+from claimpt_tf.training.schedules import SlantedTriangle, warmup_cosine
 from claimpt_tf.training.scores import Scorer
 from claimpt_tf.training.sources import with_rows
 from claimpt_tf.training.weight_average import WeightAverage
@@ -29,14 +33,14 @@ FEWEST_PAST_OUTCOMES = 20
 
 
 def finetune(
-    backbone: ClaimBackbone,
+    backbone: TimelineBackbone,
     train: tf.data.Dataset,
     valid: tf.data.Dataset,
     question: Question,
     config: FinetuneConfig,
     log_dir: str | None = None,
     labelled: np.ndarray | None = None,
-) -> tuple[keras.Model, str, Scorer]:
+) -> tuple[RiskModel, str, Scorer]:
     """Trains a risk model for one task.
 
     Args:
@@ -107,7 +111,7 @@ def latest_rows(source: tf.data.Dataset) -> np.ndarray:
 
 
 def _adapt(
-    model: keras.Model,
+    model: RiskModel,
     train: tf.data.Dataset,
     valid: tf.data.Dataset,
     question: Question,
@@ -131,7 +135,7 @@ def _adapt(
         EpochLine("adaptation", config.batch_size)
     ]
     if log_dir:
-        callbacks.append(Scalars(log_dir, config.batch_size))
+        callbacks += [Scalars(log_dir, config.batch_size), GroupRates(log_dir)]
     held_out = with_rows(valid, latest_rows(valid))
     TrainingLoop(
         adapter,
@@ -148,7 +152,7 @@ def _adapt(
 
 
 def _fit_labels(
-    model: keras.Model,
+    model: RiskModel,
     train: tf.data.Dataset,
     valid: tf.data.Dataset,
     rows: int,
@@ -168,23 +172,31 @@ def _fit_labels(
         metrics=[keras.metrics.AUC(from_logits=True, name="auroc")],
         jit_compile=False,
     )
+    callbacks = fit_callbacks(
+        "fine-tuning", config.batch_size, config.patience, log_dir
+    )
+    if log_dir:
+        callbacks.append(GroupRates(log_dir))
     logits.fit(
         batches(train).cache().shuffle(rows, seed=config.seed).prefetch(4),
         validation_data=batches(valid).cache(),
         epochs=config.epochs,
         verbose=0,
-        callbacks=fit_callbacks(
-            "fine-tuning", config.batch_size, config.patience, log_dir
-        ),
+        callbacks=callbacks,
     )
 
 
-def _optimizer(model: keras.Model, rows: int, config: FinetuneConfig) -> LayerwiseAdamW:
-    backbone = next(one for one in model.layers if isinstance(one, ClaimBackbone))
-    steps = config.epochs * -(-rows // config.batch_size)
+def _optimizer(model: RiskModel, rows: int, config: FinetuneConfig) -> LayerwiseAdamW:
+    each_epoch = -(-rows // config.batch_size)
+    schedule = SlantedTriangle if config.schedule == "slanted" else warmup_cosine
     return LayerwiseAdamW(
-        discriminative_groups(backbone.layer_count, config.layer_decay),
-        learning_rate=warmup_cosine(config.learning_rate, steps),
+        discriminative_groups(
+            model.backbone,
+            config.layer_decay,
+            config.train,
+            each_epoch if config.unfreeze else 0,
+        ),
+        learning_rate=schedule(config.learning_rate, config.epochs * each_epoch),
         weight_decay=config.weight_decay,
         global_clipnorm=1.0,
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
 
 import keras
 import numpy as np
 import polars as pl
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from claimpt_tf.errors import TaskError
 from claimpt_tf.models.presets import backbone
@@ -141,3 +143,22 @@ def test_scores_follow_the_weights_and_fill_the_table() -> None:
         table.filter(pl.col("split") == "test")["probability"],
         1 / (1 + np.exp(-second.logit.astype(float))),
     )
+
+
+@pytest.mark.slow
+def test_layers_are_thawed_from_the_head_down(tmp_path: Path) -> None:
+    """After one epoch of gradual unfreezing only the head has moved."""
+    before = network()
+    config = FinetuneConfig(
+        recipe="labels", epochs=1, batch_size=16, unfreeze=True, schedule="slanted"
+    )
+    model, _, _ = finetune(
+        network(), labelled(), labelled(9), Question(30), config, str(tmp_path)
+    )
+    for old, new in zip(before.weights, model.backbone.weights, strict=True):
+        np.testing.assert_array_equal(old, new, err_msg=new.path)
+    events = EventAccumulator(str(tmp_path / "train"), size_guidance={"tensors": 0})
+    rates = {
+        tag for tag in events.Reload().Tags()["tensors"] if "learning_rate/" in tag
+    }
+    assert rates == {f"learning_rate/{n}" for n in ("head", "block_0", "embeddings")}

@@ -18,7 +18,9 @@ def claimpt(*args: str) -> subprocess.CompletedProcess:
 def test_help_lists_every_command() -> None:
     shown = claimpt("--help")
     assert shown.returncode == 0
-    for name in ("cohort", "compile", "demo", "ingest", "predict", "run", "serve"):
+    for name in (
+        "cohort", "compile", "demo", "ingest", "predict", "pretrain", "run", "serve"
+    ):  # fmt: skip
         assert f"\n  {name} " in shown.stdout
 
 

@@ -46,14 +46,18 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Runs Beam, then checks that no line was lost.
 
         Raises:
-          InputError: Too many lines were unusable.
+          InputError: The input cannot be read, or too many lines were unusable.
           ArtifactError: Lines read and lines accounted for differ.
         """
         began = time.monotonic()
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         choices = _choices(exec_properties)
         inputs = _inputs(exec_properties, choices["pattern"])
-        units = units_of(reader_for(choices["source"]), inputs)
+        reader = reader_for(choices["source"])
+        # `claimpt run` has done this before; an orchestrator has not.
+        for folder in [inputs] if isinstance(inputs, str) else inputs:
+            reader.check(folder)
+        units = units_of(reader, inputs)
         buckets = choose_buckets(sum(estimated_lines(unit) for _, unit in units))
         counts_file = os.path.join(examples.uri, "counts.json")
         with (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from claimpt_tf.claims.simulator.config import SimulationConfig
@@ -14,12 +15,19 @@ from pipeline.configs import RunConfig
 from pipeline.local_runner import RunResult, find_true_risk, run_pipeline
 from pipeline.options import build_config
 
+FIRST_NAME, LAST_NAME = "Trillian", "Beeblebrox"  # in a column that no rule reads
+
 
 @pytest.fixture(scope="session")
 def claims(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """1,500 simulated children, three years."""
     folder = tmp_path_factory.mktemp("simulated") / "claims"
     write_simulation(simulate(SimulationConfig(1500, 3, 11)), folder)
+    eligibility = folder / "eligibility.parquet"
+    named = pl.read_parquet(eligibility).with_columns(
+        first_name=pl.lit(FIRST_NAME), last_name=pl.lit(LAST_NAME)
+    )
+    named.write_parquet(eligibility)
     return folder
 
 

@@ -15,7 +15,7 @@ from claimpt_tf.errors import TaskError
 from claimpt_tf.serving.cpp_loader import score_with_cpp_loader
 from claimpt_tf.visits.records import decode, read_records
 from pipeline.local_runner import METADATA_FILE, run_pipeline
-from tests.pipeline.conftest import Run, small_config
+from tests.pipeline.conftest import FIRST_NAME, LAST_NAME, Run, small_config
 
 pytestmark = pytest.mark.slow
 
@@ -109,13 +109,22 @@ def test_tensorboard_reads_both_trainers(run: Run) -> None:
         assert any("loss" in tag for tag in events.Tags()["tensors"])
 
 
-def test_no_raw_member_id_anywhere_in_the_run(run: Run) -> None:
-    ids = pl.read_parquet(run.claims / "eligibility.parquet")["person_id"].unique()
-    planted = [name.encode() for name in ids.sort().head(200)]
+def test_no_id_name_or_birth_date_anywhere_in_the_run(run: Run) -> None:
+    people = pl.read_parquet(run.claims / "eligibility.parquet")
+    assert {FIRST_NAME, LAST_NAME} <= set(people.row(0))
+    ids = people["person_id"].unique().sort().head(200).to_list()
+    born = people["birth_date"].cast(pl.Date)
+    # Firsts of months are dates of the run's own: index dates, months of the report.
+    births = born.filter(born.dt.day() > 1).unique().sort().head(200)
+    planted = [FIRST_NAME, LAST_NAME, *ids]
+    for spelling in ("%Y-%m-%d", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d"):
+        planted += births.dt.strftime(spelling).to_list()
     for path in run.folder.rglob("*"):
         if path.is_file():
             content = path.read_bytes()
             if path.suffix == ".gz":
                 content = gzip.decompress(content)
-            found = [name for name in planted if name in content]
-            assert not found, f"{path} holds a raw member id"
+            if path.suffix == ".parquet":
+                content += pl.read_parquet(path).write_csv().encode()
+            found = [text for text in planted if text.encode() in content]
+            assert not found, f"{path} holds {found[:3]}"

@@ -22,7 +22,8 @@ from claimpt_tf.errors import GateError
 from claimpt_tf.evaluation.compare import Comparison
 from claimpt_tf.serving.client import Client
 from claimpt_tf.serving.errors import ServingError
-from pipeline.local_runner import find_true_risk, run_pipeline
+from pipeline.configs import RunConfig
+from pipeline.local_runner import RunResult, find_true_risk, run_pipeline
 from pipeline.options import build_config
 
 TASK = "asthma_exacerbation"
@@ -93,8 +94,23 @@ def demo_command(out: str, members: int, epochs: int, seed: int) -> None:
     )
     check_input(config.source, config.input_base)
     load_key(None)
-    console.print(f"[bold]Running[/] the pipeline for task {TASK}")
-    result = run_pipeline(config, out, console=console)
+    run_demo(config, folder, console)
+
+
+def run_demo(config: RunConfig, folder: Path, console: Console) -> RunResult:
+    """Runs the pipeline, serves what it pushed, and asks for one child's risk.
+
+    Args:
+      config: Choices of the run.
+      folder: Where the run goes.
+      console: Where progress and results are shown.
+
+    Raises:
+      GateError: The model was not pushed.
+      ServingError: The server did not start.
+    """
+    console.print(f"[bold]Running[/] the pipeline for task {config.task.name}")
+    result = run_pipeline(config, str(folder), console=console)
     comparison = Comparison.from_json(
         (Path(result.report) / "metrics.json").read_text()
     )
@@ -118,6 +134,7 @@ def demo_command(out: str, members: int, epochs: int, seed: int) -> None:
     console.print(f"TensorBoard  .venv/bin/tensorboard --logdir {folder}/artifacts")
     console.print(f"Serve again  .venv/bin/claimpt serve {model_base}")
     console.print(f"Ask again    .venv/bin/claimpt predict {child}")
+    return result
 
 
 @contextlib.contextmanager

@@ -182,7 +182,6 @@ def _finetuner(
         transform_graph=graph,
         base_model=base_model,
         custom_config={
-            "task": config.task.model_dump_json(),
             "config": finetune.model_dump(),
             "preset": config.pretrain.preset,
             "export": export,

@@ -6,12 +6,14 @@ import os
 from collections.abc import Sequence
 
 from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx.dsl.io import fileio
 
 import claimpt_tf
 from claimpt_tf.models.presets import backbone
 from claimpt_tf.serving.export import export_risk_model
 from claimpt_tf.serving.warmup import write_warmup
-from claimpt_tf.tasks.spec import Task
+from claimpt_tf.tasks.spec import Task, parse_task
+from claimpt_tf.tasks.transform import TASK_FILE
 from claimpt_tf.training.choices import FinetuneConfig
 from claimpt_tf.training.finetune import CLASSIFIER_FILE
 from claimpt_tf.training.finetune_run import finetune_and_score, question_of
@@ -31,13 +33,13 @@ def run_fn(fn_args: FnArgs) -> None:
     """Fine-tunes on the labelled examples of a task, and scores all of them.
 
     Args:
-      fn_args: `custom_config` holds `task` (JSON of a Task), `config` (fields of a
-        FinetuneConfig), `preset`, the size of a network without a base model, and
-        `export`, whether a SavedModel is written. `eval_files` are those of every
-        split but train. `base_model` is the pre-trained model; without one the
+      fn_args: `custom_config` holds `config` (fields of a FinetuneConfig), `preset`,
+        the size of a network without a base model, and `export`, whether a SavedModel
+        is written. The task is the cohort's. `eval_files` are those of every split but
+        train. `base_model` is the pre-trained model; without one the
         network starts fresh.
     """
-    task = Task.model_validate_json(fn_args.custom_config["task"])
+    task = cohort_task(fn_args.train_files[0])
     config = FinetuneConfig(**fn_args.custom_config["config"])
     graph = TransformGraph.load(fn_args.transform_output)
     if fn_args.base_model:
@@ -86,6 +88,17 @@ def run_fn(fn_args: FnArgs) -> None:
         },
     )
     write_warmup(fn_args.serving_model_dir)
+
+
+def cohort_task(pattern: str) -> Task:
+    """The task as CohortGen read it, with the kind of a label table's labels.
+
+    Args:
+      pattern: Of the files of one split.
+    """
+    path = os.path.join(pattern.split("/Split-")[0], TASK_FILE)
+    with fileio.open(path) as file:
+        return parse_task(file.read(), path)
 
 
 def split_of(pattern: str) -> str:

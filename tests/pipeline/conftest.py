@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pytest
+from rich.console import Console
 
 from claimpt_tf.claims.simulator.config import SimulationConfig
 from claimpt_tf.claims.simulator.simulate import simulate
 from claimpt_tf.claims.simulator.write import write_simulation
 from pipeline.configs import RunConfig
-from pipeline.local_runner import RunResult, find_true_risk, run_pipeline
+from pipeline.demo import run_demo
+from pipeline.local_runner import RunResult, find_true_risk
 from pipeline.options import build_config
 
 FIRST_NAME, LAST_NAME = "Trillian", "Beeblebrox"  # in a column that no rule reads
@@ -45,15 +48,25 @@ def small_config(claims: Path, **changes: object) -> RunConfig:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run."""
+    """A finished demo: the pipeline, and one prediction over HTTP.
+
+    Attributes:
+      claims: Folder of the claims.
+      folder: Folder of the run.
+      result: What came out.
+      screen: What a person saw.
+    """
 
     claims: Path
     folder: Path
     result: RunResult
+    screen: str
 
 
 @pytest.fixture(scope="session")
 def run(claims: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The pipeline, once."""
+    """`claimpt demo` but for the simulation, once."""
     folder = tmp_path_factory.mktemp("run")
-    return Run(claims, folder, run_pipeline(small_config(claims), str(folder)))
+    console = Console(file=io.StringIO(), width=100, highlight=False)
+    result = run_demo(small_config(claims), folder, console)
+    return Run(claims, folder, result, console.file.getvalue())

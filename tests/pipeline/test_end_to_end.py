@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import gzip
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from claimpt_tf.errors import TaskError
 from claimpt_tf.serving.cpp_loader import score_with_cpp_loader
+from claimpt_tf.serving.requests import to_examples
 from claimpt_tf.visits.records import decode, read_records
 from pipeline.local_runner import METADATA_FILE, run_pipeline
 from tests.pipeline.conftest import FIRST_NAME, LAST_NAME, Run, small_config
@@ -51,6 +53,18 @@ def test_each_component_ran_once_and_the_model_was_pushed(run: Run) -> None:
     assert set(run.result.executed) == COMPONENTS
     assert versions(run) == [Path(run.result.pushed)]
     assert (versions(run)[0] / "saved_model.pb").exists()
+
+
+def test_demo_ends_with_figures_and_a_served_prediction(run: Run) -> None:
+    for row in ("pre-trained", "from scratch", "logistic regression", "best possible"):
+        assert re.search(rf"{row}.*0\.\d+", run.screen), row
+    served = re.search(r"given as raw codes: +risk (\d+\.\d)%", run.screen)
+    assert served and 0 <= float(served[1]) <= 100
+    child = json.loads((run.folder / "child.json").read_text())
+    (again,) = score_with_cpp_loader(run.result.pushed, to_examples([child]))
+    assert float(served[1]) == pytest.approx(100 * again, abs=0.051)
+    for place in ("Report ", "TensorBoard ", "claimpt serve ", "claimpt predict "):
+        assert place in run.screen
 
 
 def test_rerun_is_cached(run: Run) -> None:

@@ -45,6 +45,7 @@ class RiskModel(keras_hub.models.Task):
         state = backbone(inputs)
         logit = RiskHead(dtype=backbone.dtype_policy, name="risk_head")(state)
         self.backbone, self.preprocessor = backbone, preprocessor
+        kwargs.setdefault("compile", False)  # fine-tuning compiles what it fits
         super().__init__(
             inputs=inputs, outputs={"logit": logit, "state": state}, name=name, **kwargs
         )

@@ -63,6 +63,10 @@ class AskedTokens(keras.layers.Layer):
         """[B, Q, width]."""
         return (*query_day_shape, tokens_shape[-1])
 
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that rebuild the layer, a precision policy included."""
+        return super().get_config()
+
 
 @keras.saving.register_keras_serializable("claimpt_tf")
 class VisitTokens(keras.layers.Layer):
@@ -88,3 +92,7 @@ class VisitTokens(keras.layers.Layer):
     ) -> tuple[tuple, tuple]:
         """[B, V, width] and [B, V]."""
         return (*visit_type_shape, tokens_shape[-1]), tuple(visit_type_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that rebuild the layer, a precision policy included."""
+        return super().get_config()

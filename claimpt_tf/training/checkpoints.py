@@ -50,7 +50,8 @@ class CheckpointFile:
     def __init__(
         self, path: str, identity: Mapping[str, Any], minutes: float = 1.0
     ) -> None:
-        self.path, self.identity, self.minutes = path, dict(identity), minutes
+        self.path, self.minutes = path, minutes
+        self.identity = json.loads(json.dumps(dict(identity)))  # as it is read back
         self._written = time.monotonic()
 
     def due(self) -> bool:

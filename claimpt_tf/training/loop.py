@@ -202,16 +202,21 @@ class TrainingLoop:
         with self.average.applied():
             for batch in validation:
                 self._test(batch)
-        return {f"val_{name}": value for name, value in self._figures().items()}
+        figures = self._figures(validating=True)
+        return {f"val_{name}": value for name, value in figures.items()}
 
     @property
     def _metrics(self) -> list[Any]:
         """The loss, and the model's metrics but Keras' own tracker of the loss."""
         return [self._mean, *(m for m in self.model.metrics if m.name != "loss")]
 
-    def _figures(self) -> dict[str, float]:
+    def _figures(self, validating: bool = False) -> dict[str, float]:
         figures = {**self.model.get_metrics_result(), "loss": self._mean.result()}
-        return {name: float(value) for name, value in sorted(figures.items())}
+        return {
+            name: float(value)
+            for name, value in sorted(figures.items())
+            if validating or name.endswith("loss")  # recalls are counted there only
+        }
 
     def _reset(self) -> None:
         for metric in self._metrics:

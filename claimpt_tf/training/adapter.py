@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from claimpt_tf.training.objectives import days_until_targets, window_loss
+from claimpt_tf.training.outcome_windows import days_until_targets, window_loss
 
 
 class Adapter(keras.Model):

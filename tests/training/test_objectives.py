@@ -16,11 +16,10 @@ from claimpt_tf.training.objectives import (
     OBJECTIVES,
     Objective,
     View,
-    days_until_targets,
     make_objectives,
-    window_loss,
 )
 from claimpt_tf.training.occurrences import NEVER, occurrences
+from claimpt_tf.training.outcome_windows import days_until_targets, window_loss
 from claimpt_tf.training.pretrainer import Pretrainer
 from claimpt_tf.training.recall import RecallAt
 from claimpt_tf.training.targets import Targets

@@ -66,6 +66,7 @@ EXTRAS = {
         "mypy>=2,<3",  # `make lint`
         "psutil>=7,<8",  # memory of a process and its workers, in benchmarks/
         "pytest>=9,<10",  # `make test`; strict settings as 9 has them
+        "pytest-xdist>=3.8,<4",  # two test processes on two cores
         "ruff>=0.17,<0.18",  # its formatting may change with the minor version
         "types-pyyaml>=6,<7",  # pyyaml's types, for mypy
     ],

@@ -1,0 +1,134 @@
+"""`claimpt pretrain` from records: killed and resumed, and refused where it must be."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from claimpt_tf.claims.simulator.config import SimulationConfig
+from claimpt_tf.claims.simulator.simulate import simulate
+from claimpt_tf.claims.simulator.write import write_simulation
+from claimpt_tf.errors import ArtifactError, TrainingError
+from claimpt_tf.training.choices import PretrainConfig
+from claimpt_tf.training.pretrain import load_backbone, pretrain
+from claimpt_tf.training.pretrain_run import pretrain_run
+from claimpt_tf.training.transform_graph import TransformGraph
+from claimpt_tf.visits.ingest import ingest
+from tests.training.transformed import members, source
+
+CHOICES = ["--preset", "tiny", "--epochs", "2", "--batch-size", "4", "--seed", "0"]
+CONFIG = PretrainConfig(preset="tiny", epochs=2, batch_size=4, seed=0)
+CODES = [f"ICD10CM:{letter}{n:02d}" for letter in "JK" for n in range(20)]
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pretrain")
+    write_simulation(simulate(SimulationConfig(220, 2, 3)), str(folder / "claims"))
+    ingest("tuva", str(folder / "claims"), str(folder / "records"), shards=1)
+    return folder / "records"
+
+
+@pytest.fixture(scope="module")
+def whole(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing interrupted."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    pretrain_run(str(records), str(run), CONFIG)
+    return run
+
+
+@pytest.mark.slow
+def test_a_run_killed_in_mid_epoch_goes_on_exactly(
+    records: Path, whole: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copytree(whole / "transform", run / "transform")
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "claimpt_tf", "pretrain", "--data", str(records)),
+            *("--output", str(run), *CHOICES, "--checkpoint-minutes", "0", "--resume"),
+        ]
+    )
+    checkpoint = run / "checkpoint.npz"
+    try:
+        while process.poll() is None and not checkpoint.exists():
+            time.sleep(0.005)
+    finally:
+        process.kill()
+    assert process.wait() == -9
+    with np.load(checkpoint) as loaded:
+        position = json.loads(loaded["facts"].tobytes())["position"]
+    assert position["epoch"] == 0 and position["step"] % 20 == 0
+
+    with pytest.raises(ArtifactError, match="is not empty; add --resume"):
+        pretrain_run(str(records), str(run), CONFIG)
+    other = CONFIG.model_copy(update={"learning_rate": 1e-3})
+    with pytest.raises(
+        ArtifactError, match="learning_rate was 0.002 and is 0.001. Resume with"
+    ):
+        pretrain_run(str(records), str(run), other, resume=True)
+
+    pretrain_run(str(records), str(run), CONFIG, resume=True)
+    one, resumed = (
+        json.loads((folder / "metrics.json").read_text()) for folder in (whole, run)
+    )
+    for a, b in zip(one["history"], resumed["history"], strict=True):
+        assert a == pytest.approx(b, rel=1e-4)
+    a, b = (load_backbone(str(folder)).get_weights() for folder in (whole, run))
+    for x, y in zip(a, b, strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-2, atol=1e-4)
+    assert not checkpoint.exists()
+
+
+@pytest.mark.slow
+def test_a_run_holds_what_fine_tuning_needs(records: Path, whole: Path) -> None:
+    names = {path.name for path in whole.iterdir()}
+    assert names == {
+        "transform", "backbone.keras", "targets.json", "vocabulary.txt",
+        "config.json", "metrics.json", "logs",
+    }  # fmt: skip
+    graph = TransformGraph.load(str(whole / "transform"))
+    network = load_backbone(str(whole), graph.codes)
+    assert network.codes == len(graph.codes) + 3
+    with pytest.raises(
+        ArtifactError, match="another vocabulary: .* codes, not .*1 codes are new to it"
+    ):
+        load_backbone(str(whole), ["ICD10CM:ZZZ", *graph.codes[1:]])
+    metrics = json.loads((whole / "metrics.json").read_text())
+    assert set(metrics["next_visit"]["recall"]) == {
+        "frequency", "last visit repeated", "own history", "network",
+    }  # fmt: skip
+    with pytest.raises(ArtifactError, match="holds a finished run"):
+        pretrain_run(str(records), str(whole), CONFIG, resume=True)
+
+
+def test_an_empty_split_is_named() -> None:
+    with pytest.raises(ArtifactError, match="no member of the eval split has a visit"):
+        pretrain(source([5, 6]), source([0, 0]), CODES, 40, CONFIG)
+
+
+def test_too_few_claims_are_named() -> None:
+    with pytest.raises(ArtifactError, match="no category of codes has 30 visits"):
+        pretrain(source([2, 2]), source([2]), CODES, 40, CONFIG)
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_a_number_is_an_error() -> None:
+    given = members([20] * 40)
+    cost = given["log_cost"]
+    given["log_cost"] = cost.with_flat_values(cost.flat_values * float("nan"))
+    broken = tf.data.Dataset.from_tensors(given)
+    with pytest.raises(
+        TrainingError,
+        match="loss is not a number in epoch 1 at step 10.*lower --learning-rate",
+    ):
+        pretrain(broken, source([9, 9]), CODES, 40, CONFIG)

@@ -102,9 +102,12 @@ def test_header_alone(tmp_path: Path) -> None:
 
 
 def test_gzip_is_told_by_content(tmp_path: Path) -> None:
-    file = file_of(tmp_path / "t.csv", gzip.compress(b"a\n1\n"))
+    file = file_of(tmp_path / "t.csv", gzip.compress(b"a\n1\n", mtime=0))
     assert rows_of(file, {"a": 0})[0] == [(1, "1")]
-    file = file_of(tmp_path / "t.csv", gzip.compress(b"a\n1\n") + gzip.compress(b"2\n"))
+    file = file_of(
+        tmp_path / "t.csv",
+        gzip.compress(b"a\n1\n", mtime=0) + gzip.compress(b"2\n", mtime=0),
+    )
     assert rows_of(file, {"a": 0})[0] == [(1, "1"), (2, "2")]
 
 
@@ -143,7 +146,7 @@ def test_lines_that_end_in_carriage_returns(tmp_path: Path) -> None:
         (b"a|b\n1|2\n", "separated by vertical bars"),
         ("a,b\n1,2\n".encode("utf-16"), "not UTF-8"),
         (b"a,Mu\xf1oz\n1,2\n", "not UTF-8"),
-        (gzip.compress(b"a,b\n" * 100)[:20], "no readable gzip"),
+        (gzip.compress(b"a,b\n" * 100, mtime=0)[:20], "no readable gzip"),
         (b"\x1f\x8bno gzip at all", "no readable gzip"),
         (b"\0\0\0\x18ftyp", "this is no text file"),
     ],

@@ -99,8 +99,8 @@ def run_pipeline(
     lines = ComponentLines(console, was_cached, finished)
     with logs_to(str(folder / LOG_FILE), lines, verbose):
         LocalDagRunner().run(pipeline)
+        nodes = latest_run(metadata)
 
-    nodes = latest_run(metadata)
     pushed = pushed_to(nodes)
     report = folder / "report"
     _copy_beside_then_rename(nodes["ModelReport"].uri("report"), report)

@@ -99,4 +99,5 @@ def _normalised(
     named = codes.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
     encoded = named.dictionary_encode()
     distinct = pl.Series("code", encoded.dictionary, dtype=pl.String)
-    return normalise(distinct).gather(pl.from_arrow(encoded.indices))
+    place = pl.Series(values=encoded.indices)
+    return normalise(distinct).gather(place)

@@ -19,7 +19,9 @@ _BATCH_ROWS = 200_000
 Keep = Callable[[pl.DataFrame], pl.DataFrame]
 
 
-def whole_table(spec: TableSpec, folder: str, keep: Keep) -> pl.DataFrame:
+def whole_table(
+    spec: TableSpec, folder: str, keep: Keep, key: str | None = None
+) -> pl.DataFrame:
     """What `keep` leaves of a table of an input folder.
 
     Args:
@@ -28,27 +30,34 @@ def whole_table(spec: TableSpec, folder: str, keep: Keep) -> pl.DataFrame:
       keep: From some rows, as the file types them, to what is to be held in memory;
         a function of a module, since results are kept by it. A table without files
         is given to it without rows.
+      key: Column whose values are to be distinct: the first row of each is kept.
 
     Returns:
       The rows of all files together. They are kept until a file changes.
     """
     paths = [file.path for file in find_files([spec], folder)[spec.name]]
-    return whole_files(spec, paths, keep)
+    return whole_files(spec, paths, keep, key)
 
 
-def whole_files(spec: TableSpec, paths: Sequence[Path], keep: Keep) -> pl.DataFrame:
+def whole_files(
+    spec: TableSpec, paths: Sequence[Path], keep: Keep, key: str | None = None
+) -> pl.DataFrame:
     """As `whole_table`, of these files."""
     states = [(path, os.stat(path)) for path in paths]
     return _read(
         spec,
         tuple((str(path), state.st_mtime_ns, state.st_size) for path, state in states),
         keep,
+        key,
     )
 
 
 @lru_cache(maxsize=8)
 def _read(
-    spec: TableSpec, files: tuple[tuple[str, int, int], ...], keep: Keep
+    spec: TableSpec,
+    files: tuple[tuple[str, int, int], ...],
+    keep: Keep,
+    key: str | None,
 ) -> pl.DataFrame:
     names = [column.name for column in spec.columns]
     parts = [keep(pl.DataFrame(schema=dict.fromkeys(names, pl.String)))]
@@ -63,4 +72,5 @@ def _read(
                     pl.lit(None, dtype=pl.String).alias(name) for name in absent
                 )
                 parts.append(keep(frame.select(names)))
-    return pl.concat(parts)
+    whole = pl.concat(parts)
+    return whole.unique(key, keep="first", maintain_order=True) if key else whole

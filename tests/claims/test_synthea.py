@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -143,6 +144,15 @@ def test_death_ends_enrolment(folder: Path) -> None:
     got = read_all(SyntheaReader(), folder)
     assert got.members["enrolled_to"].to_list() == [None, day("2018-12-24")]
     assert got.reasons() == [("payer_transitions", 2, "end_before_start", "DEATHDATE")]
+
+
+def test_a_death_told_in_two_files_is_one(folder: Path) -> None:
+    write(folder, "patients", {"DEATHDATE": "2018-12-24"})
+    (folder / "patients").mkdir()
+    (folder / "patients.csv").rename(folder / "patients" / "1.csv")
+    shutil.copy(folder / "patients" / "1.csv", folder / "patients" / "2.csv")
+    got = read_all(SyntheaReader(), folder)
+    assert got.members["enrolled_to"].drop_nulls().to_list() == [day("2018-12-24")]
 
 
 def test_a_drug_prescribed_twice_is_no_repeat(folder: Path) -> None:

@@ -153,7 +153,7 @@ class OmopReader(TableReader):
             return _enrolment(unit.table, lines, member, checks)
         if unit.table == VISITS.name:
             return _visits(lines, member, checks)
-        concepts = whole_table(CONCEPTS, unit.folder, _known_concepts)
+        concepts = whole_table(CONCEPTS, unit.folder, _known_concepts, "concept_id")
         return _occurred(self.spec(unit.table), lines, member, checks, concepts)
 
 
@@ -384,4 +384,4 @@ def _known_concepts(rows: pl.DataFrame) -> pl.DataFrame:
         }
     ).drop_nulls()
     coded = known.with_columns(code=canonical(known["system"], known["code"]))
-    return coded.drop_nulls().unique("concept_id", keep="first", maintain_order=True)
+    return coded.drop_nulls()

@@ -221,7 +221,7 @@ def _enrolment(
         checks.last_day(given[columns[1]], columns[1:]),
         columns,
     )
-    deaths = whole_table(_DEATHS, unit.folder, _deaths)
+    deaths = whole_table(_DEATHS, unit.folder, _deaths, "id")
     death = (
         pl.DataFrame({"id": cells.text(lines["PATIENT"])})
         .join(deaths, on="id", how="left", maintain_order="left")
@@ -262,4 +262,4 @@ def _names(rows: pl.DataFrame) -> pl.DataFrame:
 def _deaths(rows: pl.DataFrame) -> pl.DataFrame:
     """`id` and day of `death` of those who died."""
     dead = rows.select(id=cells.text(rows["Id"]), death=cells.days(rows["DEATHDATE"]))
-    return dead.drop_nulls().unique("id", keep="first", maintain_order=True)
+    return dead.drop_nulls()

@@ -48,6 +48,16 @@ PRESETS: Mapping[str, Preset] = {
     # One process; the kernels use all its cores by themselves. An image named keeps
     # TFX from packing itself up for remote workers at each start.
     "local": Preset({"runner": LOCAL_RUNNER, "sdk_container_image": "none"}),
+    # One process, and a bucket at a time in each thread: the kernels work outside
+    # Python's lock.
+    "threads": Preset(
+        {
+            "runner": LOCAL_RUNNER,
+            "sdk_container_image": "none",
+            "direct_running_mode": "multi_threading",
+            "direct_num_workers": local_workers(),
+        }
+    ),
     "processes": Preset(
         {
             "runner": LOCAL_RUNNER,
@@ -90,8 +100,8 @@ class BeamConfig(Block):
     """How Beam runs; the `beam` section of a run's YAML, or a file of its own.
 
     Attributes:
-      runner: A preset (local, processes, dataflow, flink, spark), or a runner as Beam
-        names it, which brings no options of its own.
+      runner: A preset (local, threads, processes, dataflow, flink, spark), or a runner
+        as Beam names it, which brings no options of its own.
       options: Any of Beam's pipeline options by name, without dashes. True sets a flag;
         a list repeats the option; False or null leaves out what a preset sets.
       components: The same for single components of a pipeline, by component id; these
@@ -235,14 +245,19 @@ def named_runner(args: Sequence[str]) -> str | None:
     return runner
 
 
-def with_runner(args: Sequence[str]) -> list[str]:
+def with_runner(args: Sequence[str], preset: str = "local") -> list[str]:
     """Beam arguments that run on this machine unless they name a runner.
+
+    Args:
+      args: Beam arguments.
+      preset: What is put in front of them then.
 
     Example:
       >>> with_runner(["--direct_num_workers=2"])[0] == f"--runner={LOCAL_RUNNER}"
       True
     """
-    return [*(() if named_runner(args) else BeamConfig().to_args()), *args]
+    own = () if named_runner(args) else BeamConfig(runner=preset).to_args()
+    return [*own, *args]
 
 
 def is_local(args: Sequence[str]) -> bool:

@@ -65,7 +65,9 @@ def _on_beam(command: Callable[..., None]) -> Callable[..., None]:
             if beam_file
             else beam_config(runner, beam_args)
         )
-        command(beam_args=config.to_args(), **rest)
+        # Where no runner is named, each command has one of its own.
+        chosen = config.to_args() if runner or beam_file else config.args
+        command(beam_args=chosen, **rest)
 
     for option in reversed(_BEAM_OPTIONS):
         run = option(run)

@@ -22,6 +22,7 @@ from claimpt_tf.errors import InputError
 
 KNOWN_TO_THE_USER: dict[str, dict[str, Any]] = {
     "local": {},
+    "threads": {},
     "processes": {},
     "dataflow": {
         "project": "payer",
@@ -40,6 +41,11 @@ KNOWN_TO_THE_USER: dict[str, dict[str, Any]] = {
 }
 MEANT: dict[str, dict[str, Any]] = {
     "local": {"runner": LOCAL_RUNNER, "direct_running_mode": "in_memory"},
+    "threads": {
+        "runner": LOCAL_RUNNER,
+        "direct_running_mode": "multi_threading",
+        "direct_num_workers": local_workers(),
+    },
     "processes": {
         "runner": LOCAL_RUNNER,
         "direct_running_mode": "multi_processing",

@@ -396,7 +396,12 @@ def test_the_wheels_metadata(wheel: Path) -> None:
     metadata = message_from_bytes(from_dist_info(wheel, "METADATA"))
     assert metadata["Name"] == "claimpt_tf"
     assert SpecifierSet(metadata["Requires-Python"]) == SpecifierSet(">=3.10,<3.12")
-    assert set(metadata.get_all("Provides-Extra", [])) == {"tfx", "serving", "tfds", "dev"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {
+        "tfx",
+        "serving",
+        "tfds",
+        "dev",
+    }
     commands = from_dist_info(wheel, "entry_points.txt").decode("utf-8")
     assert "claimpt = claimpt_tf.cli:main" in commands
 

@@ -57,7 +57,10 @@ __all__ = [
     "ingest",
 ]
 
-LINES_PER_BUCKET = 250_000  # a few hundred MB in the kernel, 1 to 3 MB a shard
+# A few hundred MB in the kernel, 1 to 3 MB a shard. The number of pieces grows with the
+# square of the input, so large inputs get larger buckets.
+LINES_PER_BUCKET, MOST_PER_BUCKET = 250_000, 500_000
+_LARGE_INPUT = 8_000_000
 
 _SAMPLE_BYTES = 1 << 20
 
@@ -88,7 +91,8 @@ def ingest(
       key_file: Path of the key for member ids; see `privacy.load_key`.
       shards: Files a split, which is also the number of pieces the members are
         worked on in; None chooses by the size of the input.
-      beam_args: Beam's command-line options; without `--runner` it runs here.
+      beam_args: Beam's command-line options; without `--runner` it runs here, in as
+        many threads as there are cores.
       shares: Percentages for train, eval and test.
       max_quarantined: Largest share of a table's rows that may be at fault.
       progress: Called with "lines" or "buckets", how much of it is done, and of how
@@ -154,7 +158,9 @@ def ingest(
 
 def choose_buckets(lines: int) -> int:
     """How many pieces the members of an input of `lines` rows are worked on in."""
-    return max(1, math.ceil(lines / LINES_PER_BUCKET))
+    large = LINES_PER_BUCKET * math.sqrt(lines / _LARGE_INPUT)
+    each = min(max(LINES_PER_BUCKET, large), MOST_PER_BUCKET)
+    return max(1, math.ceil(lines / each))
 
 
 def estimated_lines(unit: Unit) -> int:
@@ -191,7 +197,7 @@ def _vacant(output: str) -> Path:
 def _run(
     claims: ClaimsToBlocks, folder: str, buckets: int, beam_args: Sequence[str]
 ) -> None:
-    options = PipelineOptions(with_runner(beam_args))
+    options = PipelineOptions(with_runner(beam_args, "threads"))
     try:
         with beam.Pipeline(options=options) as pipeline:
             made = pipeline | "Claims" >> claims

@@ -16,6 +16,9 @@ from claimpt_tf.claims.reader import Chunk
 UNKNOWN_INSTITUTION = "unknown"
 
 
+LARGEST_AMOUNT = 1e12  # cents are whole numbers of 64 bits, and are added up
+
+
 class LineChecks:
     """Collects, column by column, which rows of a batch cannot be used and why.
 
@@ -134,9 +137,13 @@ class LineChecks:
         return start, pl.select(pl.min_horizontal(end, today)).to_series()
 
     def amounts(self, column: str) -> pl.Series:
-        """Float64 amounts, null where missing; unreadable ones are noted."""
+        """Float64 amounts, null where missing.
+
+        Unreadable ones, and those that no claim can have, are noted.
+        """
         given = self._lines[column]
         number = cells.amounts(given)
+        number = number.set(number.abs() > LARGEST_AMOUNT, None)
         if number.null_count() > given.null_count():
             unreadable = number.is_null() & cells.filled(given)
             self.note(unreadable, "amount_unparsable", column)

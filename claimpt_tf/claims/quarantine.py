@@ -39,7 +39,9 @@ REASONS: Mapping[str, Reason] = {
     "code_missing": Reason("no code"),
     "months_unparsable": Reason("covered months are not a number from 0 to 12"),
     "not_covered": Reason("not insured in that time", fault=False),
-    "amount_unparsable": Reason("an amount that is no number, read as 0", False),
+    "amount_unparsable": Reason(
+        "an amount that is no number or absurd, read as 0", False
+    ),
     "amount_negative": Reason("paid less than nothing, read as 0", False, False),
     "birth_unparsable": Reason("a birth date in no known spelling, left out", False),
     "birth_in_future": Reason("a birth date after today, left out", False),

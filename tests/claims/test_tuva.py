@@ -290,8 +290,11 @@ def test_first_reason_only(tuva_folder: TuvaFolder) -> None:
     assert [reason for _, _, reason, _ in got.reasons()] == ["member_missing"]
 
 
-def test_unreadable_amount_is_noted_and_nothing(tuva_folder: TuvaFolder) -> None:
-    got = medical(tuva_folder, {"paid_amount": "eighty"}, {"paid_amount": ""})
+@pytest.mark.parametrize("paid", ["eighty", "1e20", "-2000000000000"])
+def test_unreadable_amount_is_noted_and_nothing(
+    tuva_folder: TuvaFolder, paid: str
+) -> None:
+    got = medical(tuva_folder, {"paid_amount": paid}, {"paid_amount": ""})
     assert got.reasons() == [("medical_claim", 1, "amount_unparsable", "paid_amount")]
     assert got.events["amount"].sum() == 0
     assert got.events["row"].unique().sort().to_list() == [1, 2]

@@ -25,7 +25,7 @@ from claimpt_tf.training.pretrain import fit_callbacks
 from claimpt_tf.training.progress import EpochLine, Scalars
 from claimpt_tf.training.schedules import SlantedTriangle, warmup_cosine
 from claimpt_tf.training.scores import Scorer
-from claimpt_tf.training.sources import with_rows
+from claimpt_tf.training.sources import column, with_rows
 from claimpt_tf.training.weight_average import WeightAverage
 
 CLASSIFIER_FILE = "classifier.keras"
@@ -62,7 +62,7 @@ def finetune(
     keras.utils.set_random_seed(config.seed)
     model = risk_model(backbone)
     chosen = train if labelled is None else with_rows(train, labelled)
-    labels = _column(chosen, "label")
+    labels = column(chosen, "label")
     if not len(labels) or labels.min() == labels.max():
         raise TaskError(
             f"all {len(labels)} training labels are the same: "
@@ -101,7 +101,7 @@ def latest_rows(source: tf.data.Dataset) -> np.ndarray:
     Args:
       source: Batches of transformed labelled examples.
     """
-    patient, day = _column(source, "patient_id"), _column(source, "index_day")
+    patient, day = column(source, "patient_id"), column(source, "index_day")
     order = np.lexsort((np.arange(len(day)), day, patient))
     last = np.ones(len(order), bool)
     last[:-1] = patient[order][1:] != patient[order][:-1]
@@ -200,10 +200,6 @@ def _optimizer(model: RiskModel, rows: int, config: FinetuneConfig) -> Layerwise
         weight_decay=config.weight_decay,
         global_clipnorm=1.0,
     )
-
-
-def _column(source: tf.data.Dataset, name: str) -> np.ndarray:
-    return np.concatenate([batch[name].numpy() for batch in source])
 
 
 def _past_outcomes(source: tf.data.Dataset) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from claimpt_tf.training.scores import (
     predictions_table,
     write_parquet,
 )
-from claimpt_tf.training.sources import labelled_sources
+from claimpt_tf.training.sources import column, labelled_sources
 from claimpt_tf.training.transform_graph import TransformGraph
 from claimpt_tf.visits.splits import SPLITS
 
@@ -93,8 +94,7 @@ def finetune_run(
         network, sources, cohort.task, config, str(folder / LOG_FOLDER), labelled
     )
     say(f"recipe: {recipe}")
-    save_keras(model, str(folder / CLASSIFIER_FILE))
-    write_parquet(predictions_table(scores), str(folder / PREDICTIONS_FILE))
+    save_finetuned(model, scores, str(folder))
     facts = {
         "claimpt_tf": claimpt_tf.__version__,
         "task": task.name,
@@ -150,15 +150,20 @@ def finetune_and_score(
     return model, recipe, {split: scorer(one) for split, one in sources.items()}
 
 
+def save_finetuned(
+    model: keras.Model, scores: Mapping[str, Scored], folder: str
+) -> None:
+    """Writes a risk model and its scores to a folder that is there."""
+    save_keras(model, os.path.join(folder, CLASSIFIER_FILE))
+    write_parquet(predictions_table(scores), os.path.join(folder, PREDICTIONS_FILE))
+
+
 def chosen_rows(
     source: tf.data.Dataset, shots: int, config: FinetuneConfig
 ) -> np.ndarray:
     """Which rows belong to the members whose labels may be used, bool [N]."""
-    names: Sequence[str] = ("patient_id", "index_day", "label")
-    columns = {
-        name: np.concatenate([batch[name].numpy() for batch in source])
-        for name in names
-    }
+    names = ("patient_id", "index_day", "label")
+    columns = {name: column(source, name) for name in names}
     columns["patient_id"] = columns["patient_id"].astype(str)
     return draw_shots(pl.DataFrame(columns), shots, config.seed).to_numpy()
 

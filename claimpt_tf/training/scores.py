@@ -39,10 +39,6 @@ class Scored:
     logit: np.ndarray
     state: np.ndarray
 
-    def where(self, chosen: np.ndarray) -> Scored:
-        """The rows that `chosen`, bool [N], marks."""
-        return Scored(**{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
-
 
 class Scorer:
     """Scores labelled datasets with a model; later weights are followed.

@@ -110,6 +110,16 @@ def with_rows(source: tf.data.Dataset, chosen: np.ndarray) -> tf.data.Dataset:
     )
 
 
+def column(source: tf.data.Dataset, name: str) -> np.ndarray:
+    """A feature of one value a row, of all rows in their order, [N].
+
+    Args:
+      source: Batches of transformed examples.
+      name: The feature.
+    """
+    return np.concatenate([batch[name].numpy() for batch in source])
+
+
 def _marked(features: Mapping[str, Any], mark: tf.Tensor) -> dict[str, Any]:
     return {
         name: tf.ragged.boolean_mask(value, mark)

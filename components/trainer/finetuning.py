@@ -15,14 +15,12 @@ from claimpt_tf.serving.warmup import write_warmup
 from claimpt_tf.tasks.spec import Task, parse_task
 from claimpt_tf.tasks.transform import TASK_FILE
 from claimpt_tf.training.choices import FinetuneConfig
-from claimpt_tf.training.finetune import CLASSIFIER_FILE
-from claimpt_tf.training.finetune_run import finetune_and_score, question_of
-from claimpt_tf.training.pretrain import load_backbone, save_keras
-from claimpt_tf.training.scores import (
-    PREDICTIONS_FILE,
-    predictions_table,
-    write_parquet,
+from claimpt_tf.training.finetune_run import (
+    finetune_and_score,
+    question_of,
+    save_finetuned,
 )
+from claimpt_tf.training.pretrain import load_backbone
 from claimpt_tf.training.sources import labelled_sources
 from claimpt_tf.training.transform_graph import TransformGraph
 from claimpt_tf.visits.ids import FIRST_CODE
@@ -66,8 +64,7 @@ def run_fn(fn_args: FnArgs) -> None:
     folder = keras_folder(fn_args.serving_model_dir)
     os.makedirs(folder, exist_ok=True)
     os.makedirs(fn_args.serving_model_dir, exist_ok=True)
-    save_keras(model, os.path.join(folder, CLASSIFIER_FILE))
-    write_parquet(predictions_table(scores), os.path.join(folder, PREDICTIONS_FILE))
+    save_finetuned(model, scores, folder)
     if not fn_args.custom_config["export"]:
         return
     question = question_of(task)

@@ -1,0 +1,1 @@
+"""One module a command of `claimpt`; each is imported when it is called."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,11 @@ READ_BATCH = 1024  # patients sorted by length together, so that padding stays s
 
 
 def by_length(
-    source: tf.data.Dataset, batch_size: int, seed: Any, reshuffle: bool = True
+    source: tf.data.Dataset,
+    batch_size: int,
+    seed: Any,
+    reshuffle: bool = True,
+    empty: bool = False,
 ) -> tf.data.Dataset:
     """Regroups read batches into training batches of patients of similar length.
 
@@ -31,11 +35,11 @@ def by_length(
     patients together.
 
     Args:
-      source: Batches of ragged features with `visit_day`; patients without a visit
-        are left out.
+      source: Batches of ragged features with `visit_day`.
       batch_size: Patients a batch.
       seed: Of the noise and of the order of the batches, an int or int64 scalar.
       reshuffle: Another order at each iteration.
+      empty: Whether patients without a visit stay.
     """
 
     @plain
@@ -45,7 +49,8 @@ def by_length(
             tf.shape(lengths), tf.stack([tf.cast(seed, tf.int64), window]), 0.8, 1.25
         )
         order = tf.argsort(tf.cast(lengths, tf.float32) * noise)
-        order = tf.boolean_mask(order, tf.gather(lengths, order) > 0)
+        if not empty:
+            order = tf.boolean_mask(order, tf.gather(lengths, order) > 0)
         groups = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
         return groups.map(
             plain(lambda rows: {k: tf.gather(v, rows) for k, v in features.items()})
@@ -81,7 +86,7 @@ def batches_from(
     that was cut short goes on with the very batches it would have seen.
 
     Args:
-      source: Batches of transformed patients.
+      source: Batches of transformed patients, observed as in `dated_batches`.
       epoch: Number of the first epoch, from 0.
       start: Batches of it to leave out, because they were trained on.
       steps: Batches an epoch; what is beyond is left out.
@@ -105,7 +110,7 @@ def batches_from(
 
     @plain
     def draw(features: Tensors, pair: Any) -> Tensors:
-        observed = last_day(features["enrolled_to"])
+        observed = _observed(features)
         return random_dates(features, observed, ahead, dates, limits, pair, only_visits)
 
     epochs = tf.data.Dataset.range(epoch, np.iinfo(np.int64).max)
@@ -152,10 +157,7 @@ def dated_batches(
 
     @plain
     def draw(features: Tensors, pair: Any) -> Tensors:
-        features = dict(features)
-        observed = features.pop("index_day", None)
-        if observed is None:
-            observed = last_day(features["enrolled_to"])
+        observed = _observed(features)
         return random_dates(features, observed, ahead, dates, limits, pair, only_visits)
 
     return tf.data.Dataset.zip(batches, seeds.batch(2)).map(
@@ -184,24 +186,55 @@ def batch_count(source: tf.data.Dataset, batch_size: int) -> tuple[int, int, int
 
 
 def labelled_batches(
-    source: tf.data.Dataset, *, batch_size: int, limits: Limits
+    source: tf.data.Dataset,
+    *,
+    targets: Callable[[Tensors], Any],
+    epoch: int,
+    start: int,
+    steps: int,
+    batch_size: int,
+    limits: Limits,
+    seed: int,
 ) -> tf.data.Dataset:
-    """Batches of (inputs as of the index date, label [B, 1], patient ids [B]).
+    """Inputs as of the index date with `target`, epoch after epoch, without end.
+
+    As in `batches_from`, what an epoch holds is a function of (seed, number of the
+    epoch) alone.
 
     Args:
-      source: Batches of transformed labelled examples.
+      source: Batches of transformed labelled examples; rows without a visit stay.
+      targets: What the loss needs of the labels, [B, T].
+      epoch: Number of the first epoch, from 0.
+      start: Batches of it to leave out.
+      steps: Batches an epoch, as `labelled_steps` counts them.
       batch_size: Rows a batch.
       limits: Cut of each timeline.
+      seed: Of the order.
     """
 
     @plain
-    def prepare(features: Tensors) -> tuple[Tensors, Any, Any]:
-        inputs = as_of(features, features["index_day"], limits)
-        label = tf.cast(features["label"], tf.float32)[:, None]
-        inputs.pop("visit_outcome", None)
-        return inputs, label, features["patient_id"]
+    def of_epoch(number: Any) -> tf.data.Dataset:
+        drawn = _hashed(seed, number)
+        batches = by_length(source, batch_size, drawn, reshuffle=False, empty=True)
+        done = tf.where(tf.equal(number, epoch), tf.constant(start, tf.int64), 0)
+        return batches.take(steps).skip(done)
 
-    return source.unbatch().batch(batch_size).map(prepare, num_parallel_calls=2)
+    @plain
+    def prepare(features: Tensors) -> Tensors:
+        inputs = as_of(features, features["index_day"], limits)
+        inputs.pop("visit_outcome", None)
+        return {**inputs, "target": targets(features)}
+
+    epochs = tf.data.Dataset.range(epoch, np.iinfo(np.int64).max)
+    return epochs.flat_map(of_epoch).map(
+        prepare, num_parallel_calls=2, deterministic=True
+    )
+
+
+def labelled_steps(source: tf.data.Dataset, batch_size: int) -> int:
+    """Batches an epoch of `labelled_batches`; one pass is made over the source."""
+    sizes = source.map(plain(lambda features: tf.shape(features["sex"])[0]))
+    return sum(-(-int(size) // batch_size) for size in sizes)
 
 
 def code_counts(
@@ -221,6 +254,13 @@ def code_counts(
         }
         if seen >= patients:
             return
+
+
+def _observed(features: Tensors) -> Any:
+    """The last day whose visits would be seen, int64 [B]."""
+    if "index_day" in features:
+        return features["index_day"]
+    return last_day(features["enrolled_to"])
 
 
 def _any_visit(features: Tensors) -> Any:

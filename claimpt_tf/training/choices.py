@@ -123,12 +123,16 @@ def pretrain_config(
     try:
         return PretrainConfig(preset=preset, objectives=weights, **{**own, **given})
     except ValidationError as error:
-        what = "; ".join(
-            f"--{'-'.join(map(str, one['loc'])).replace('_', '-')} is "
-            f"{one['input']!r}: {one['msg'].lower()}"
-            for one in error.errors()
-        )
-        raise InputError(what) from error
+        raise InputError(_options(error)) from error
+
+
+def _options(error: ValidationError) -> str:
+    """Faults by option."""
+    return "; ".join(
+        f"--{'-'.join(map(str, one['loc'])).replace('_', '-')} is "
+        f"{one['input']!r}: {one['msg'].lower()}"
+        for one in error.errors()
+    )
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,8 @@ class FinetuneConfig(BaseModel):
     Attributes:
       recipe: `adapt` trains on the outcome's windows in the cohort's past, then fits
         a regularised head to the labels; `labels` trains all layers on the labels;
-        `auto` adapts where the past of the training members holds enough outcomes.
+        `head` fits a regularised linear head to the frozen states; `auto` picks by
+        what the cohort has (docs/finetuning.md) and says what it picked.
       epochs: Passes over the training members (`labels`: rows), at most.
       batch_size: Members (`labels`: rows) a batch.
       learning_rate: Peak rate of the head.
@@ -175,7 +180,7 @@ class FinetuneConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    recipe: Literal["auto", "adapt", "labels"] = "auto"
+    recipe: Literal["auto", "adapt", "labels", "head"] = "auto"
     epochs: int = Field(8, ge=1)
     batch_size: int = Field(32, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
@@ -195,3 +200,23 @@ class FinetuneConfig(BaseModel):
     def limits(self) -> Limits:
         """Cut of a timeline."""
         return Limits(self.max_visits, self.max_codes)
+
+
+def finetune_config(**chosen: Any) -> FinetuneConfig:
+    """Choices as a command line gives them.
+
+    Args:
+      **chosen: Fields of FinetuneConfig; None leaves the default.
+
+    Raises:
+      InputError: A value that cannot be.
+
+    Example:
+      >>> finetune_config(epochs=3, seed=None).epochs
+      3
+    """
+    given = {name: value for name, value in chosen.items() if value is not None}
+    try:
+        return FinetuneConfig(**given)
+    except ValidationError as error:
+        raise InputError(_options(error)) from error

@@ -1,4 +1,4 @@
-"""Fine-tuning a backbone for a small population."""
+"""Fine-tuning a backbone for a small population: the risk of an outcome."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from claimpt_tf.errors import TaskError
 from claimpt_tf.models.risk_model import RiskModel, risk_model
 from claimpt_tf.models.timeline_backbone import TimelineBackbone
 from claimpt_tf.training.adapter import Adapter
-from claimpt_tf.training.batches import batch_count, dated_batches, labelled_batches
+from claimpt_tf.training.batches import batch_count, batches_from, dated_batches
+from claimpt_tf.training.checkpoints import CheckpointFile
 from claimpt_tf.training.choices import FinetuneConfig, Question
 from claimpt_tf.training.label_head import fit_label_head, platt
-from claimpt_tf.training.layerwise import (
-    GroupRates,
-    LayerwiseAdamW,
-    discriminative_groups,
+from claimpt_tf.training.label_training import (
+    LabelTrainer,
+    layerwise_adamw,
+    loop_callbacks,
+    train_on_labels,
 )
+from claimpt_tf.training.linear_head import fit_linear_head
 from claimpt_tf.training.loop import TrainingLoop
-from claimpt_tf.training.pretrain import fit_callbacks
-from claimpt_tf.training.progress import EpochLine, Scalars
-from claimpt_tf.training.schedules import SlantedTriangle, warmup_cosine
 from claimpt_tf.training.scores import Scorer
 from claimpt_tf.training.sources import column, with_rows
 from claimpt_tf.training.weight_average import WeightAverage
@@ -40,6 +41,7 @@ def finetune(
     config: FinetuneConfig,
     log_dir: str | None = None,
     labelled: np.ndarray | None = None,
+    checkpoint: CheckpointFile | None = None,
 ) -> tuple[RiskModel, str, Scorer]:
     """Trains a risk model for one task.
 
@@ -52,6 +54,7 @@ def finetune(
       log_dir: Where TensorBoard scalars go.
       labelled: bool [N], which training rows' labels may be used; None for all.
         Adaptation needs no labels, and sees the past of every training member.
+      checkpoint: Where the run's state is kept; it goes on from there if there is one.
 
     Returns:
       A model of `risk_model`, the recipe that was followed, and what scores with it.
@@ -76,9 +79,22 @@ def finetune(
     scorer = Scorer(model, config.limits)
     if recipe == "labels":
         head.shift.assign(_log_odds(labels.mean()))
-        _fit_labels(model, chosen, valid, len(labels), config, log_dir)
+        trainer = LabelTrainer(
+            model, _entropy, [keras.metrics.AUC(from_logits=True, name="auroc")]
+        )
+        train_on_labels(
+            trainer, backbone, _label, chosen, valid, config, log_dir, checkpoint
+        )
+    elif recipe == "head":
+        rows = scorer(chosen)
+        kernel, bias, _ = fit_linear_head(
+            rows.state, rows.label[:, None], rows.patient, 1, _entropy
+        )
+        head.scale.assign(0.0)
+        head.shift.assign(bias[0])
+        head.correction.assign(kernel[:, 0])
     else:
-        _adapt(model, train, valid, question, config, log_dir)
+        _adapt(model, train, valid, question, config, log_dir, checkpoint)
         rows = scorer(chosen)
         fitted = fit_label_head(rows.logit, rows.state, rows.label, rows.patient)
         head.scale.assign(fitted.scale)
@@ -117,12 +133,13 @@ def _adapt(
     question: Question,
     config: FinetuneConfig,
     log_dir: str | None,
+    checkpoint: CheckpointFile | None,
 ) -> None:
     """Continues training on the task's own outcome in each member's past."""
     adapter = Adapter(model, question.window_days, question.gap_days)
     past = with_rows(train, latest_rows(train))
-    steps, members, _ = batch_count(past, config.batch_size)
-    adapter.compile(_optimizer(model, members, config), jit_compile=False)
+    steps = batch_count(past, config.batch_size)[0]
+    adapter.compile(layerwise_adamw(model.backbone, steps, config), jit_compile=False)
     cut: dict[str, Any] = {
         "ahead": question.window_days + question.gap_days,
         "dates": config.dates,
@@ -131,11 +148,6 @@ def _adapt(
         "seed": config.seed,
         "only_visits": question.at_visits,
     }
-    callbacks: list[keras.callbacks.Callback] = [
-        EpochLine("adaptation", config.batch_size)
-    ]
-    if log_dir:
-        callbacks += [Scalars(log_dir, config.batch_size), GroupRates(log_dir)]
     held_out = with_rows(valid, latest_rows(valid))
     TrainingLoop(
         adapter,
@@ -143,63 +155,24 @@ def _adapt(
         WeightAverage(adapter.trainable_variables, config.ema),
         config.epochs,
         config.patience,
-        callbacks,
+        loop_callbacks("adaptation", config.batch_size, log_dir),
+        checkpoint,
     ).run(
-        lambda epoch, start, steps: dated_batches(past, **cut).repeat(),
+        lambda epoch, start, steps: batches_from(
+            past, epoch=epoch, start=start, steps=steps, **cut
+        ),
         dated_batches(held_out, fixed=True, **cut).cache(),
         steps,
     )
 
 
-def _fit_labels(
-    model: RiskModel,
-    train: tf.data.Dataset,
-    valid: tf.data.Dataset,
-    rows: int,
-    config: FinetuneConfig,
-    log_dir: str | None,
-) -> None:
-    def batches(source: tf.data.Dataset) -> tf.data.Dataset:
-        pairs = labelled_batches(
-            source, batch_size=config.batch_size, limits=config.limits
-        )
-        return pairs.map(lambda inputs, label, patient: (inputs, label))
-
-    logits = keras.Model(model.input, model.output["logit"])
-    logits.compile(
-        _optimizer(model, rows, config),
-        keras.losses.BinaryCrossentropy(from_logits=True),
-        metrics=[keras.metrics.AUC(from_logits=True, name="auroc")],
-        jit_compile=False,
-    )
-    callbacks = fit_callbacks(
-        "fine-tuning", config.batch_size, config.patience, log_dir
-    )
-    if log_dir:
-        callbacks.append(GroupRates(log_dir))
-    logits.fit(
-        batches(train).cache().shuffle(rows, seed=config.seed).prefetch(4),
-        validation_data=batches(valid).cache(),
-        epochs=config.epochs,
-        verbose=0,
-        callbacks=callbacks,
-    )
+def _entropy(logit: Any, label: Any) -> Any:
+    """Binary cross-entropy of each row, [B]."""
+    return ops.softplus(logit[:, 0]) - label[:, 0] * logit[:, 0]
 
 
-def _optimizer(model: RiskModel, rows: int, config: FinetuneConfig) -> LayerwiseAdamW:
-    each_epoch = -(-rows // config.batch_size)
-    schedule = SlantedTriangle if config.schedule == "slanted" else warmup_cosine
-    return LayerwiseAdamW(
-        discriminative_groups(
-            model.backbone,
-            config.layer_decay,
-            config.train,
-            each_epoch if config.unfreeze else 0,
-        ),
-        learning_rate=schedule(config.learning_rate, config.epochs * each_epoch),
-        weight_decay=config.weight_decay,
-        global_clipnorm=1.0,
-    )
+def _label(features: Any) -> Any:
+    return tf.cast(features["label"], tf.float32)[:, None]
 
 
 def _past_outcomes(source: tf.data.Dataset) -> int:

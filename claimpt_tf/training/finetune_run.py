@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,23 @@ import polars as pl
 import tensorflow as tf
 
 import claimpt_tf
-from claimpt_tf.errors import ArtifactError, TaskError
+from claimpt_tf.errors import ArtifactError
 from claimpt_tf.tasks.attrition import check_enough
+from claimpt_tf.tasks.draws import ranks
 from claimpt_tf.tasks.shots import shots as draw_shots
 from claimpt_tf.tasks.spec import Task
 from claimpt_tf.tasks.transform import build_cohort
+from claimpt_tf.training.checkpoints import CHECKPOINT_FILE, CheckpointFile
 from claimpt_tf.training.choices import FinetuneConfig, Question
+from claimpt_tf.training.endpoints.registry import endpoint_for
 from claimpt_tf.training.finetune import CLASSIFIER_FILE, finetune
-from claimpt_tf.training.pretrain import load_backbone, save_keras, write_text
+from claimpt_tf.training.finetune_endpoint import finetune_endpoint
+from claimpt_tf.training.pretrain import (
+    BACKBONE_FILE,
+    load_backbone,
+    save_keras,
+    write_text,
+)
 from claimpt_tf.training.pretrain_run import TRANSFORM_FOLDER
 from claimpt_tf.training.scores import (
     PREDICTIONS_FILE,
@@ -30,7 +40,7 @@ from claimpt_tf.training.scores import (
     predictions_table,
     write_parquet,
 )
-from claimpt_tf.training.sources import column, labelled_sources
+from claimpt_tf.training.sources import column, labelled_sources, with_rows
 from claimpt_tf.training.transform_graph import TransformGraph
 from claimpt_tf.visits.splits import SPLITS
 
@@ -47,6 +57,7 @@ def finetune_run(
     *,
     shots: int | None = None,
     key_file: str | None = None,
+    resume: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Fine-tunes a pre-trained run for a task.
@@ -60,6 +71,7 @@ def finetune_run(
       config: Choices.
       shots: Use the labels of so many training members only.
       key_file: The key that ingest hashed member ids with, for a table of labels.
+      resume: Go on where an interrupted run with the same choices stands.
       say: Called with a line about each step.
 
     Returns:
@@ -71,9 +83,14 @@ def finetune_run(
     """
     begun = time.monotonic()
     folder = Path(output)
-    if folder.exists() and any(folder.iterdir()):
+    if (folder / CONFIG_FILE).exists():
         raise ArtifactError(
-            f"{output} is not empty; choose another --output or remove it"
+            f"{output} holds a finished run; choose another --output or remove it"
+        )
+    if folder.exists() and any(folder.iterdir()) and not resume:
+        raise ArtifactError(
+            f"{output} is not empty; add --resume to go on with the run in it, or "
+            "choose another --output"
         )
     graph = TransformGraph.load(str(Path(base) / TRANSFORM_FOLDER))
     network = load_backbone(base, graph.codes)
@@ -86,26 +103,62 @@ def finetune_run(
         {
             split: [str(folder / COHORT_FOLDER / f"Split-{split}" / "*")]
             for split in SPLITS
+            if (folder / COHORT_FOLDER / f"Split-{split}").exists()
         },
         graph.layer,
     )
     labelled = None if shots is None else chosen_rows(sources["train"], shots, config)
-    model, recipe, scores = finetune_and_score(
-        network, sources, cohort.task, config, str(folder / LOG_FOLDER), labelled
-    )
-    say(f"recipe: {recipe}")
-    save_finetuned(model, scores, str(folder))
+    identity = {
+        "task": cohort.task.to_yaml(), "base": _bytes_of(base), "shots": shots,
+        "choices": config.model_dump(),
+    }  # fmt: skip
+    checkpoint = CheckpointFile(str(folder / CHECKPOINT_FILE), identity)
+    made = finetune_and_score(
+        network, sources, cohort.task, config, str(folder / LOG_FOLDER), labelled,
+        checkpoint,
+    )  # fmt: skip
+    for note in made.notes:
+        say(f"note: {note}")
+    say(f"recipe: {made.recipe}")
+    save_finetuned(made, str(folder))
     facts = {
         "claimpt_tf": claimpt_tf.__version__,
         "task": task.name,
+        "labels": {"kind": cohort.task.label_kind, **made.endpoint},
         "base": base,
         "shots": shots,
-        "recipe": recipe,
+        "recipe": made.recipe,
         "choices": config.model_dump(),
+        "notes": list(made.notes),
         "seconds": round(time.monotonic() - begun, 1),
     }
     write_text(str(folder / CONFIG_FILE), json.dumps(facts, indent=1) + "\n")
+    checkpoint.remove()
     return facts
+
+
+def _bytes_of(base: str) -> int:
+    """Size of the pre-trained network: enough to notice that it is another one."""
+    return (Path(base) / BACKBONE_FILE).stat().st_size
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """What fine-tuning made.
+
+    Attributes:
+      model: Of `risk_model`, or of `endpoint_model` where labels are not yes or no.
+      recipe: The recipe that was followed.
+      predictions: One row a labelled row of every split.
+      notes: What a person should know.
+      endpoint: What else there is to know of the labels, such as their classes.
+    """
+
+    model: keras.Model
+    recipe: str
+    predictions: pl.DataFrame
+    notes: tuple[str, ...] = ()
+    endpoint: dict[str, Any] = field(default_factory=dict)
 
 
 def finetune_and_score(
@@ -115,47 +168,102 @@ def finetune_and_score(
     config: FinetuneConfig,
     log_dir: str | None = None,
     labelled: np.ndarray | None = None,
-) -> tuple[keras.Model, str, dict[str, Scored]]:
+    checkpoint: CheckpointFile | None = None,
+) -> Finetuned:
     """Fine-tunes on `train` and `eval`, and scores every split.
 
     Args:
       network: A backbone; it is changed.
       sources: Split -> batches of transformed labelled examples. Of splits other than
-        train and eval nothing is learned.
+        train and eval nothing is learned. Without rows in eval, a fifth of the
+        labelled training members is held out instead.
       task: The question.
       config: Choices.
       log_dir: Where TensorBoard scalars go.
       labelled: bool [N], which training rows' labels may be used; None for all.
-
-    Returns:
-      The risk model, the recipe that was followed, and the scores by split.
+      checkpoint: Where the run's state is kept; it goes on from there if there is one.
 
     Raises:
-      TaskError: The task's labels are not binary, or all the same.
+      TaskError: The labels are all the same, or of a kind that cannot be learned.
     """
-    if task.label_kind != "binary":
-        raise TaskError(
-            f"task {task.name}: its labels are {task.label_kind}; fine-tuning takes "
-            "binary labels only"
+    ids = {split: column(one, "patient_id") for split, one in sources.items()}
+    filled = {split: one for split, one in sources.items() if len(ids[split])}
+    if "train" not in filled:
+        raise ArtifactError("no labelled row is in the split train: nothing to learn")
+    train, valid = filled["train"], filled.get("eval")
+    notes: tuple[str, ...] = ()
+    if labelled is None:
+        labelled = np.ones(len(ids["train"]), bool)
+    if valid is None:
+        held = labelled & held_out(ids["train"], labelled, config.seed)
+        notes = (
+            "no labelled row is in the split eval: a fifth of the labelled training "
+            "members is held out for early stopping and calibration",
         )
-    model, recipe, scorer = finetune(
-        network,
-        sources["train"],
-        sources["eval"],
-        question_of(task),
-        config,
-        log_dir,
-        labelled,
+        rest = ~np.isin(ids["train"], ids["train"][held])
+        valid, train = with_rows(train, held), with_rows(train, rest)
+        labelled = labelled[rest]
+    learn = _learn_risk if task.label_kind == "binary" else _learn_endpoint
+    model, recipe, table, facts = learn(
+        network, train, valid, filled, task, config, log_dir, labelled, checkpoint
     )
-    return model, recipe, {split: scorer(one) for split, one in sources.items()}
+    return Finetuned(model, recipe, table, notes, facts)
 
 
-def save_finetuned(
-    model: keras.Model, scores: Mapping[str, Scored], folder: str
-) -> None:
-    """Writes a risk model and its scores to a folder that is there."""
-    save_keras(model, os.path.join(folder, CLASSIFIER_FILE))
-    write_parquet(predictions_table(scores), os.path.join(folder, PREDICTIONS_FILE))
+def held_out(patients: np.ndarray, labelled: np.ndarray, seed: int) -> np.ndarray:
+    """Rows of a fifth of the labelled members, at least one of them; bool [N].
+
+    Args:
+      patients: bytes [N].
+      labelled: bool [N].
+      seed: Of the draw.
+    """
+    names = np.unique(patients[labelled])
+    drawn = ranks(f"held_out|{seed}|{one.decode()}" for one in names).to_numpy()
+    chosen = names[np.argsort(drawn)[: max(len(names) // 5, 1)]]
+    return np.isin(patients, chosen)
+
+
+_Learned = tuple[keras.Model, str, pl.DataFrame, dict[str, Any]]
+
+
+def _learn_risk(
+    network: Any, train: tf.data.Dataset, valid: tf.data.Dataset,
+    sources: Mapping[str, tf.data.Dataset], task: Task, config: FinetuneConfig,
+    log_dir: str | None, labelled: np.ndarray, checkpoint: CheckpointFile | None,
+) -> _Learned:  # fmt: skip
+    model, recipe, scorer = finetune(
+        network, train, valid, question_of(task), config, log_dir,
+        None if labelled.all() else labelled, checkpoint,
+    )  # fmt: skip
+    table = predictions_table({split: scorer(one) for split, one in sources.items()})
+    return model, recipe, table, {}
+
+
+def _learn_endpoint(
+    network: Any, train: tf.data.Dataset, valid: tf.data.Dataset,
+    sources: Mapping[str, tf.data.Dataset], task: Task, config: FinetuneConfig,
+    log_dir: str | None, labelled: np.ndarray, checkpoint: CheckpointFile | None,
+) -> _Learned:  # fmt: skip
+    chosen = train if labelled.all() else with_rows(train, labelled)
+    endpoint = endpoint_for(task.label_kind).of(task, chosen)
+    model, recipe, scorer = finetune_endpoint(
+        network, chosen, valid, endpoint, config, log_dir, checkpoint
+    )
+
+    def columns(split: str, rows: Scored) -> dict[str, Any]:
+        return {**endpoint.predictions(rows.logit), **endpoint.labels(sources[split])}
+
+    table = predictions_table(
+        {split: scorer(one) for split, one in sources.items()}, columns
+    )
+    return model, recipe, table, endpoint.describe()
+
+
+def save_finetuned(made: Finetuned, folder: str) -> None:
+    """Writes a model and its predictions to a folder that is there."""
+    save_keras(made.model, os.path.join(folder, CLASSIFIER_FILE))
+    write_parquet(made.predictions, os.path.join(folder, PREDICTIONS_FILE))
 
 
 def chosen_rows(

@@ -39,7 +39,6 @@ from claimpt_tf.visits.ids import FIRST_CODE
 
 __all__ = [
     "Pretrained",
-    "fit_callbacks",
     "load_backbone",
     "pretrain",
     "save_keras",
@@ -173,22 +172,6 @@ def pretrain(
         steps,
     )
     return Pretrained(model, targets, history, members, visits, precision, chief)
-
-
-def fit_callbacks(
-    title: str, batch_size: int, patience: int, log_dir: str | None
-) -> list[keras.callbacks.Callback]:
-    """Progress, early stopping on validation loss, and TensorBoard scalars."""
-    callbacks: list[keras.callbacks.Callback] = [
-        EpochLine(title, batch_size),
-        keras.callbacks.TerminateOnNaN(),
-        keras.callbacks.EarlyStopping(
-            "val_loss", patience=patience, restore_best_weights=True
-        ),
-    ]
-    if log_dir:
-        callbacks.append(keras.callbacks.TensorBoard(log_dir, write_graph=False))
-    return callbacks
 
 
 def save_pretrained(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -26,9 +26,9 @@ class Scored:
     Attributes:
       patient: bytes [N].
       index_day: int [N].
-      label: 0 or 1 [N].
+      label: 0 or 1 [N]; of an endpoint its targets, float32 [N, T].
       label_row: int [N], row of the table of labels, or -1.
-      logit: float [N].
+      logit: float [N]; of an endpoint float [N, K].
       state: float [N, width].
     """
 
@@ -44,12 +44,19 @@ class Scorer:
     """Scores labelled datasets with a model; later weights are followed.
 
     Args:
-      model: A model of `risk_model`.
+      model: A model of `risk_model` or `endpoint_model`.
       limits: Cut of a timeline, as in training.
+      targets: An endpoint's targets of a batch; None takes the label as it is.
     """
 
-    def __init__(self, model: keras.Model, limits: Limits) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        limits: Limits,
+        targets: Callable[[Mapping[str, Any]], Any] | None = None,
+    ) -> None:
         self._model, self._limits = model, limits
+        self._targets = targets
         self._run: Any = None
 
     def __call__(self, source: tf.data.Dataset) -> Scored:
@@ -77,31 +84,43 @@ class Scorer:
         return {
             "patient": features["patient_id"],
             "index_day": features["index_day"],
-            "label": features["label"],
+            "label": self._targets(features) if self._targets else features["label"],
             "label_row": features["label_row"],
             "logit": out["logit"][:, 0],
             "state": out["state"][:, 0],
         }
 
 
-def predictions_table(splits: Mapping[str, Scored]) -> pl.DataFrame:
+def risk_columns(split: str, rows: Scored) -> dict[str, Any]:
+    """Probability (Float64) and label (Int8) of rows with yes or no."""
+    del split
+    return {
+        "probability": 1 / (1 + np.exp(-rows.logit.astype(np.float64))),
+        "label": rows.label.astype(np.int8),
+    }
+
+
+def predictions_table(
+    splits: Mapping[str, Scored],
+    columns: Callable[[str, Scored], Mapping[str, Any]] = risk_columns,
+) -> pl.DataFrame:
     """One row a labelled row of every split.
 
     Args:
       splits: Split name -> its rows.
+      columns: Predictions and labels of a split's rows.
 
     Returns:
-      patient_id (hashed), index_date (Date), split, probability (Float64), label
-      (Int8) and label_row (Int64; null where labels came from no table).
+      patient_id (hashed), index_date (Date), split, predictions, label and label_row
+      (Int64; null where labels came from no table).
     """
     tables = [
         pl.DataFrame(
             {
                 "patient_id": [one.decode() for one in rows.patient],
                 "index_date": pl.Series(rows.index_day, dtype=pl.Int32).cast(pl.Date),
-                "split": [split] * len(rows.label),
-                "probability": 1 / (1 + np.exp(-rows.logit.astype(np.float64))),
-                "label": rows.label.astype(np.int8),
+                "split": [split] * len(rows.patient),
+                **columns(split, rows),
                 "label_row": rows.label_row.astype(np.int64),
             }
         )

@@ -111,13 +111,14 @@ def with_rows(source: tf.data.Dataset, chosen: np.ndarray) -> tf.data.Dataset:
 
 
 def column(source: tf.data.Dataset, name: str) -> np.ndarray:
-    """A feature of one value a row, of all rows in their order, [N].
+    """A feature of one value a row, of all rows in their order, [N]; N may be 0.
 
     Args:
       source: Batches of transformed examples.
       name: The feature.
     """
-    return np.concatenate([batch[name].numpy() for batch in source])
+    parts = [batch[name].numpy() for batch in source]
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
 def _marked(features: Mapping[str, Any], mark: tf.Tensor) -> dict[str, Any]:

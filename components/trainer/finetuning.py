@@ -9,6 +9,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.dsl.io import fileio
 
 import claimpt_tf
+from claimpt_tf.errors import TaskError
 from claimpt_tf.models.presets import backbone
 from claimpt_tf.serving.export import export_risk_model
 from claimpt_tf.serving.warmup import write_warmup
@@ -36,8 +37,17 @@ def run_fn(fn_args: FnArgs) -> None:
         is written. The task is the cohort's. `eval_files` are those of every split but
         train. `base_model` is the pre-trained model; without one the
         network starts fresh.
+
+    Raises:
+      TaskError: A SavedModel is asked for, and the labels are not yes or no.
     """
     task = cohort_task(fn_args.train_files[0])
+    if fn_args.custom_config["export"] and task.label_kind != "binary":
+        raise TaskError(
+            f"task {task.name}: its labels are {task.label_kind}, and a served model "
+            "answers yes-or-no questions only; fine-tune and score it with "
+            "`claimpt finetune`"
+        )
     config = FinetuneConfig(**fn_args.custom_config["config"])
     graph = TransformGraph.load(fn_args.transform_output)
     if fn_args.base_model:
@@ -48,7 +58,7 @@ def run_fn(fn_args: FnArgs) -> None:
             FIRST_CODE + len(graph.codes),
             FIRST_CODE + graph.stems,
         )
-    model, recipe, scores = finetune_and_score(
+    made = finetune_and_score(
         network,
         labelled_sources(
             {
@@ -64,12 +74,12 @@ def run_fn(fn_args: FnArgs) -> None:
     folder = keras_folder(fn_args.serving_model_dir)
     os.makedirs(folder, exist_ok=True)
     os.makedirs(fn_args.serving_model_dir, exist_ok=True)
-    save_finetuned(model, scores, folder)
+    save_finetuned(made, folder)
     if not fn_args.custom_config["export"]:
         return
     question = question_of(task)
     export_risk_model(
-        model,
+        made.model,
         graph.layer,
         config.limits,
         fn_args.serving_model_dir,
@@ -79,7 +89,7 @@ def run_fn(fn_args: FnArgs) -> None:
             "description": task.description,
             "window_days": question.window_days,
             "gap_days": question.gap_days,
-            "recipe": recipe,
+            "recipe": made.recipe,
             "pretrained": bool(fn_args.base_model),
             "claimpt_tf": claimpt_tf.__version__,
         },

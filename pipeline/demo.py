@@ -144,7 +144,7 @@ def _server(model_base: Path) -> Iterator[str]:
     with (
         open(model_base.parent / "serve.log", "w") as log,
         subprocess.Popen(
-            [*command, "--rest-port", "0"],
+            [*command, "--rest-port", "0", "--grpc-port", "0"],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

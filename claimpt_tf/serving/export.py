@@ -15,6 +15,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from claimpt_tf.serving.explanation import explain
+from claimpt_tf.serving.saved_model import CLASSIFY, REGRESS
+from claimpt_tf.serving.signature_methods import set_methods
 from claimpt_tf.training.choices import Limits
 from claimpt_tf.training.inputs import as_of
 from claimpt_tf.visits.parse import parse
@@ -30,8 +33,11 @@ PREDICT_INPUTS = {
     "birth_days": tf.TensorSpec([None], tf.int64, "birth_days"),
     "index_day": tf.TensorSpec([None], tf.int64, "index_day"),
 }
-_EXAMPLES = [tf.TensorSpec([None], tf.string, "examples")]
+_PER_VISIT = ("visit_days", "visit_types", "visit_length", "cost")
 _OF_RECORD = ("patient_id", "institution")
+
+
+CLASSES = ("no", "yes")  # whether the outcome comes
 
 
 def export_risk_model(
@@ -43,10 +49,16 @@ def export_risk_model(
 ) -> None:
     """Writes a SavedModel of a risk model.
 
-    Signatures: `serving_default` takes `examples` string [B], serialised records, and
-    gives `probability` float32 [B]; `predict` takes padded raw codes by name
-    (PREDICT_INPUTS; a visit with an empty type is padding) and gives the same. A
-    missing index day means the last known one. Visits after it are ignored.
+    Signatures that take `examples`, string [B], serialised records:
+    `serving_default`, which gives `probability` float32 [B]. Those that take padded
+    raw codes by name (PREDICT_INPUTS; a visit with an empty type is padding):
+    `predict`, which gives the same; `embed`, which gives the patient's `state`
+    float32 [B, width]; `explain`, which gives `probability`, `reference` float32 [B],
+    `visit_share` [B, V] and `code_share` [B, V, C] of the given visits and codes
+    (claimpt_tf.serving.explanation). `classify` and `regress` take records as
+    `inputs` and answer TensorFlow Serving's Classify and Regress.
+
+    A missing index day means the last known one. Visits after it are ignored.
 
     Args:
       model: A model of `risk_model`.
@@ -55,79 +67,170 @@ def export_risk_model(
       folder: Where the SavedModel goes; must not exist yet or be empty.
       metadata: Facts that travel with the model as `assets.extra/claimpt.json`.
     """
-    run = _Runner(model, transform, limits)
+    runner = _Runner(model, transform, limits)
     archive = keras.export.ExportArchive()
     archive.track(transform)
-    archive.add_endpoint("serving_default", run.probability_of_examples)
-    archive.add_endpoint("predict", run.probability_of_codes)
+    for name, function in runner.signatures().items():
+        archive.add_endpoint(name, function)
     archive.write_out(folder, verbose=False)
+    set_methods(folder, {"classify": CLASSIFY, "regress": REGRESS})
     _write_metadata(folder, metadata)
 
 
 class _Runner:
-    """The functions behind the signatures."""
+    """The functions behind the signatures; the network is traced once for all."""
 
     def __init__(
         self, model: keras.Model, transform: Callable[..., Any], limits: Limits
     ) -> None:
-        self._model, self._transform, self._limits = model, transform, limits
-        # Traced once for both signatures.
-        self._probability = tf.function(self._scored, autograph=False)
+        self._transform, self._limits = transform, limits
+        asked = {
+            name: tf.TensorSpec([None] * len(one.shape), one.dtype, name)
+            for name, one in model.input.items()
+        }
+        self._asked = tuple(asked)
+        self._network = tf.function(
+            lambda inputs: model(inputs, training=False),
+            input_signature=[asked],
+            autograph=False,
+        )
+        self._of_record = tf.function(self._prepared, autograph=False)
 
-        @tf.function(input_signature=_EXAMPLES, autograph=False)
-        def probability_of_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-            return self._probability(parse(examples))
+    def signatures(self) -> dict[str, Any]:
+        """Functions with their signatures, by name."""
+        examples = tf.TensorSpec([None], tf.string, "examples")
+        inputs = tf.TensorSpec([None], tf.string, "inputs")
+        by_record = {
+            "serving_default": (lambda examples: self._risk(parse(examples)), examples),
+            "classify": (lambda inputs: self._classes(parse(inputs)), inputs),
+            "regress": (lambda inputs: self._value(parse(inputs)), inputs),
+        }
+        by_code = {
+            "predict": lambda codes: self._risk(_record(codes)),
+            "embed": lambda codes: self._state(_record(codes)),
+            "explain": self._explained,
+        }
+        found = {
+            name: tf.function(function, input_signature=[spec], autograph=False)
+            for name, (function, spec) in by_record.items()
+        }
+        for name, function in by_code.items():
+            found[name] = _of_codes(function)
+        return found
 
-        # A list keeps the order of the specs; their names are the signature's.
-        @tf.function(input_signature=list(PREDICT_INPUTS.values()), autograph=False)
-        def probability_of_codes(
-            codes: tf.Tensor,
-            visit_days: tf.Tensor,
-            visit_types: tf.Tensor,
-            visit_length: tf.Tensor,
-            cost: tf.Tensor,
-            sex: tf.Tensor,
-            birth_days: tf.Tensor,
-            index_day: tf.Tensor,
-        ) -> dict[str, tf.Tensor]:
-            visit = visit_types != ""
-            coded = tf.logical_and(codes != "", visit[:, :, None])
-            batch = tf.shape(codes)[0]
-            nothing = tf.RaggedTensor.from_row_lengths(
-                tf.zeros([0], tf.int64), tf.zeros([batch], tf.int64)
-            )
-            return self._probability(
-                {
-                    "codes": tf.ragged.boolean_mask(
-                        tf.ragged.boolean_mask(codes, coded), visit
-                    ),
-                    "visit_days": tf.ragged.boolean_mask(visit_days, visit),
-                    "visit_types": tf.ragged.boolean_mask(visit_types, visit),
-                    "visit_length": tf.ragged.boolean_mask(visit_length, visit),
-                    "cost": tf.ragged.boolean_mask(cost, visit),
-                    "sex": sex,
-                    "birth_days": birth_days,
-                    "index_day": index_day,
-                    "enrolled_from": nothing,
-                    "enrolled_to": nothing,
-                    **{name: tf.fill([batch], "") for name in _OF_RECORD},
-                }
-            )
-
-        self.probability_of_examples = probability_of_examples
-        self.probability_of_codes = probability_of_codes
-
-    def _run(self, record: dict[str, Any]) -> Any:
+    def _prepared(self, record: dict[str, Any]) -> dict[str, Any]:
+        """The network's inputs: what was known on the index day, padded."""
         index_day = record["index_day"]
         record = {name: value for name, value in record.items() if name != "index_day"}
         known = record["visit_days"] + record["visit_length"]
         latest = tf.maximum(tf.reduce_max(known, axis=1), 0)
         index_day = tf.where(index_day < 0, latest, index_day)
         inputs = as_of(self._transform(record), index_day, self._limits)
-        return self._model(inputs, training=False)
+        return {name: inputs[name] for name in self._asked}
 
-    def _scored(self, record: dict[str, Any]) -> dict[str, tf.Tensor]:
-        return {"probability": tf.sigmoid(self._run(record)["logit"][:, 0])}
+    def _probability(self, inputs: dict[str, Any]) -> tf.Tensor:
+        return tf.sigmoid(self._network(inputs)["logit"][:, 0])
+
+    def _risk(self, record: dict[str, Any]) -> dict[str, tf.Tensor]:
+        return {"probability": self._probability(self._of_record(record))}
+
+    def _value(self, record: dict[str, Any]) -> dict[str, tf.Tensor]:
+        return {"outputs": self._risk(record)["probability"]}
+
+    def _classes(self, record: dict[str, Any]) -> dict[str, tf.Tensor]:
+        risk = self._risk(record)["probability"]
+        names = tf.tile(tf.constant([CLASSES]), [tf.shape(risk)[0], 1])
+        return {"classes": names, "scores": tf.stack([1 - risk, risk], axis=1)}
+
+    def _state(self, record: dict[str, Any]) -> dict[str, tf.Tensor]:
+        state = self._network(self._of_record(record))["state"][:, 0]
+        return {"state": tf.cast(state, tf.float32)}
+
+    def _explained(self, given: dict[str, Any]) -> dict[str, tf.Tensor]:
+        record = _record(given)
+        inputs = self._of_record(record)
+        found = explain(inputs, self._probability)
+        visit, code = self._read(given, record["index_day"])
+        share = _spread(found["visit_share"], visit, axis=1)
+        # Codes to their visits, then to their places within them.
+        rank = tf.maximum(tf.cumsum(tf.cast(visit, tf.int32), axis=1) - 1, 0)
+        codes = tf.gather(found["code_share"], rank, batch_dims=1)
+        return {
+            "probability": found["probability"],
+            "reference": found["reference"],
+            "visit_share": share,
+            "code_share": _spread(codes, code, axis=2),
+        }
+
+    def _read(self, given: dict[str, Any], index_day: Any) -> tuple[Any, Any]:
+        """Which given visits [B, V] and codes [B, V, C] the network was shown."""
+        real = given["visit_types"] != ""
+        end = given["visit_days"] + given["visit_length"]
+        visit = tf.logical_and(
+            real, tf.logical_or(index_day[:, None] < 0, end <= index_day[:, None])
+        )
+        later = tf.cumsum(
+            tf.cast(visit, tf.int32), axis=1, reverse=True, exclusive=True
+        )
+        visit = tf.logical_and(visit, later < self._limits.visits)
+        code = tf.logical_and(given["codes"] != "", visit[:, :, None])
+        before = tf.cumsum(tf.cast(code, tf.int32), axis=2, exclusive=True)
+        return visit, tf.logical_and(code, before < self._limits.codes)
+
+
+def _spread(values: Any, real: Any, axis: int) -> Any:
+    """Values of the real places, in order, put where these are; 0 elsewhere."""
+    rank = tf.maximum(tf.cumsum(tf.cast(real, tf.int32), axis=axis) - 1, 0)
+    return tf.where(real, tf.gather(values, rank, batch_dims=axis), 0.0)
+
+
+def _of_codes(function: Callable[[dict[str, Any]], Any]) -> Any:
+    """A signature of PREDICT_INPUTS; a list keeps the specs' order and names."""
+
+    @tf.function(input_signature=list(PREDICT_INPUTS.values()), autograph=False)
+    def of_codes(
+        codes: tf.Tensor,
+        visit_days: tf.Tensor,
+        visit_types: tf.Tensor,
+        visit_length: tf.Tensor,
+        cost: tf.Tensor,
+        sex: tf.Tensor,
+        birth_days: tf.Tensor,
+        index_day: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        return function(
+            {
+                "codes": codes,
+                "visit_days": visit_days,
+                "visit_types": visit_types,
+                "visit_length": visit_length,
+                "cost": cost,
+                "sex": sex,
+                "birth_days": birth_days,
+                "index_day": index_day,
+            }
+        )
+
+    return of_codes
+
+
+def _record(given: dict[str, Any]) -> dict[str, Any]:
+    """Padded codes as the record that `parse` gives."""
+    visit = given["visit_types"] != ""
+    codes = given["codes"]
+    coded = tf.logical_and(codes != "", visit[:, :, None])
+    batch = tf.shape(codes)[0]
+    nothing = tf.RaggedTensor.from_row_lengths(
+        tf.zeros([0], tf.int64), tf.zeros([batch], tf.int64)
+    )
+    return {
+        "codes": tf.ragged.boolean_mask(tf.ragged.boolean_mask(codes, coded), visit),
+        **{name: tf.ragged.boolean_mask(given[name], visit) for name in _PER_VISIT},
+        **{name: given[name] for name in ("sex", "birth_days", "index_day")},
+        "enrolled_from": nothing,
+        "enrolled_to": nothing,
+        **{name: tf.fill([batch], "") for name in _OF_RECORD},
+    }
 
 
 def _write_metadata(folder: str, metadata: Mapping[str, Any]) -> None:

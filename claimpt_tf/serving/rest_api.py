@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST API over one model: paths, status codes, bodies.
+"""TensorFlow Serving's REST API: paths, status codes, bodies.
 
 Follows tensorflow.org/tfx/serving/api_rest; status codes are those that TensorFlow
 Serving's http_server.cc gives to the runtime's.
@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
@@ -20,15 +17,19 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from claimpt_tf.serving import tensor_types
+from claimpt_tf.serving import metrics, tensor_types
 from claimpt_tf.serving.errors import InferenceError
-from claimpt_tf.serving.event_log import log_event
+from claimpt_tf.serving.examples import examples_of_json
+from claimpt_tf.serving.inference import Call, Inference, signature_or_default
+from claimpt_tf.serving.limits import Limits
 from claimpt_tf.serving.rest_format import (
     format_predict_response,
+    load_json,
     parse_predict_request,
 )
 from claimpt_tf.serving.saved_model import SignatureSpec, TensorSpec
-from claimpt_tf.serving.versions import ModelVersions, VersionStatus
+from claimpt_tf.serving.served_models import ModelRef
+from claimpt_tf.serving.versions import VersionStatus
 
 HTTP_STATUS = {
     "INVALID_ARGUMENT": 400,
@@ -46,31 +47,11 @@ HTTP_STATUS = {
     "DEADLINE_EXCEEDED": 504,
 }  # any other code is 500
 
-_PREDICT_PATH = re.compile(
-    r"/v1/models/([^/:]+)(?:/versions/(\d+))?:(predict|classify|regress)"
-)
-_MODEL_PATH = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d+))?(/metadata)?")
+_WHICH = r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?"
+_CALL_PATH = re.compile(_WHICH + ":(predict|classify|regress)")
+_MODEL_PATH = re.compile(_WHICH + "(/metadata)?")
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _LARGEST_VERSION = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a server puts up with.
-
-    Attributes:
-        body_bytes: largest request body; a larger one is answered with 413.
-        body_seconds: time a client has to send its body; 408 after it.
-        pending: predict requests in hand at once; 503 beyond.
-        shutdown_seconds: time that requests in hand have to finish at the end.
-        idle_seconds: time a kept-alive connection may stay silent.
-    """
-
-    body_bytes: int = 16 * 1024 * 1024
-    body_seconds: float = 30.0
-    pending: int = 128
-    shutdown_seconds: int = 10
-    idle_seconds: int = 30
 
 
 class _HttpError(Exception):
@@ -120,74 +101,67 @@ def _status_info(status: VersionStatus) -> dict[str, Any]:
 
 
 class RestApi:
-    """TensorFlow Serving's REST API over one model, as an ASGI application.
+    """TensorFlow Serving's REST API, as an ASGI application.
 
     Args:
-        versions: the model.
+        inference: what answers the requests.
         pool: threads that parse requests and run the model.
-        limits: body size, time and number of requests.
+        limits: body size and times.
     """
 
     def __init__(
-        self,
-        versions: ModelVersions,
-        pool: ThreadPoolExecutor,
-        limits: Limits,
+        self, inference: Inference, pool: ThreadPoolExecutor, limits: Limits
     ) -> None:
-        self.name = versions.name
-        self._versions = versions
-        self._pool = pool
-        self._limits = limits
-        self._pending = 0
+        self._inference, self._pool, self._limits = inference, pool, limits
         self.app = Starlette(
-            routes=[
-                Route("/healthz", self._answer, methods=["GET", "HEAD"]),
-                Route("/{path:path}", self._answer, methods=_METHODS),
-            ]
+            routes=[Route("/{path:path}", self._answer, methods=_METHODS)]
         )
 
     async def _answer(self, request: Request) -> Response:
-        started = time.perf_counter()
-        note: dict[str, object] = {"method": request.method}
+        call = Call("unknown", "REST", self._limits.request_seconds)
+        call.note["method"] = request.method
+        name, code = "", "OK"
+        path = request.scope["path"]
+        if match := _CALL_PATH.fullmatch(path) or _MODEL_PATH.fullmatch(path):
+            name = match[1]
         try:
-            response = await self._dispatch(request, note)
+            response = await self._dispatch(request, call)
         except _HttpError as error:
+            code = "INVALID_ARGUMENT"
             response = _json({"error": str(error)}, error.status, connection="close")
         except InferenceError as error:
-            note["code"] = error.code
-            status = HTTP_STATUS.get(error.code, 500)
-            extra = {"retry-after": "1"} if status == 503 else {}
+            code = error.code
+            status = HTTP_STATUS.get(code, 500)
+            extra = {"retry-after": "1"} if status in (429, 503) else {}
             response = _json({"error": str(error)}, status, **extra)
         except ClientDisconnect:
-            response = Response(status_code=499)
+            code, response = "CANCELLED", Response(status_code=499)
         except Exception as error:
             # Only the type: a message could quote what the request held.
-            note["failure"] = type(error).__name__
+            call.note["failure"] = type(error).__name__
+            code = "INTERNAL"
             response = _json({"error": "internal error of the server"}, 500)
-        milliseconds = round((time.perf_counter() - started) * 1000, 2)
-        status = response.status_code
-        level = logging.ERROR if status >= 500 else logging.INFO
-        log_event("request", level, **note, status=status, ms=milliseconds)
+        call.note["status"] = response.status_code
+        self._inference.finish(call, name, code)
         return response
 
-    async def _dispatch(self, request: Request, note: dict[str, object]) -> Response:
-        path = request.scope["path"]
-        if path == "/healthz":
-            note["kind"] = "health"
+    async def _dispatch(self, request: Request, call: Call) -> Response:
+        path, read = request.scope["path"], request.method in ("GET", "HEAD")
+        if read and path == "/healthz":
+            call.api = "health"
             return self._health()
-        note["kind"] = "unknown"
-        if request.method == "POST" and (match := _PREDICT_PATH.fullmatch(path)):
-            name, version, method = match.groups()
-            note["kind"] = method
-            if method != "predict":
-                raise InferenceError(
-                    "UNIMPLEMENTED", f"the local server answers :predict, not :{method}"
-                )
-            return await self._predict(request, note, name, version)
-        if request.method in ("GET", "HEAD") and (match := _MODEL_PATH.fullmatch(path)):
-            name, version, metadata = match.groups()
-            note["kind"] = "metadata" if metadata else "status"
-            return self._model(name, version, bool(metadata))
+        if read and path == metrics.PATH:
+            call.api = "metrics"
+            text = self._inference.metrics.text(self._inference.gauges())
+            return Response(text, headers={"content-type": metrics.CONTENT_TYPE})
+        if request.method == "POST" and (match := _CALL_PATH.fullmatch(path)):
+            *which, call.api = match.groups()
+            return await self._call(request, call, self._ref(*which))
+        if read and (match := _MODEL_PATH.fullmatch(path)):
+            *which, metadata = match.groups()
+            call.api = "metadata" if metadata else "status"
+            ref = self._ref(*which)
+            return self._metadata(ref) if metadata else self._status(ref)
         if not path.startswith("/v1/"):
             raise InferenceError("NOT_FOUND", "Not found; the API is under /v1/models/")
         raise InferenceError(
@@ -195,44 +169,37 @@ class RestApi:
         )
 
     def _health(self) -> Response:
-        version = self._versions.current
-        if version is None:
-            return _json({"status": "no version loaded", "model": self.name}, 503)
-        return _json({"status": "ok", "model": self.name, "version": version})
+        models = self._inference.models
+        serving = {n: models.model(ModelRef(n)).current for n in models.names()}
+        if None in serving.values():
+            return _json({"status": "no version loaded", "models": serving}, 503)
+        return _json({"status": "ok", "models": serving})
 
-    def _number(self, name: str, version: str | None) -> int | None:
-        wanted = (
-            f"Specific({name[:80]}, {version})" if version else f"Latest({name[:80]})"
-        )
-        if name != self.name:
-            raise InferenceError(
-                "NOT_FOUND", f"Servable not found for request: {wanted}"
-            )
+    def _ref(self, name: str, version: str | None, label: str | None) -> ModelRef:
         if version is None:
-            return None
+            return ModelRef(name, None, label)
         if len(version) > 19 or int(version) > _LARGEST_VERSION:
             raise InferenceError(
                 "INVALID_ARGUMENT",
                 f"Failed to convert version: {version[:80]} to numeric.",
             )
-        return int(version)
+        return ModelRef(name, int(version))
 
-    def _model(self, name: str, version: str | None, metadata: bool) -> Response:
-        number = self._number(name, version)
-        if metadata:
-            return self._metadata(number)
-        statuses = [
-            status
-            for status in self._versions.statuses()
-            if number is None or status.version == number
-        ]
+    def _status(self, ref: ModelRef) -> Response:
+        versions = self._inference.models.model(ref)
+        number = ref.version
+        if ref.label is not None:
+            number = versions.resolve(label=ref.label)
+        statuses = [s for s in versions.statuses() if number in (None, s.version)]
         if not statuses:
             what = "any versions" if number is None else f"version {number}"
-            raise InferenceError("NOT_FOUND", f"Could not find {what} of model {name}")
+            raise InferenceError(
+                "NOT_FOUND", f"Could not find {what} of model {ref.name}"
+            )
         return _json({"model_version_status": [_status_info(s) for s in statuses]})
 
-    def _metadata(self, number: int | None) -> Response:
-        with self._versions.lease(number) as (version, session):
+    def _metadata(self, ref: ModelRef) -> Response:
+        with self._inference.models.lease(ref) as (version, session):
             signatures = {
                 name: _signature_info(signature)
                 for name, signature in session.signatures.items()
@@ -240,7 +207,7 @@ class RestApi:
         return _json(
             {
                 "model_spec": {
-                    "name": self.name,
+                    "name": ref.name,
                     "signature_name": "",
                     "version": str(version),
                 },
@@ -272,33 +239,21 @@ class RestApi:
         except asyncio.TimeoutError:
             raise _HttpError(408, "the request body did not arrive in time") from None
 
-    async def _predict(
-        self, request: Request, note: dict[str, object], name: str, version: str | None
-    ) -> Response:
-        number = self._number(name, version)
-        if self._pending >= self._limits.pending:
-            raise InferenceError(
-                "UNAVAILABLE", "the server has too many requests in hand; try again"
-            )
-        self._pending += 1
-        try:
+    async def _call(self, request: Request, call: Call, ref: ModelRef) -> Response:
+        with self._inference.admitted():
+            self._inference.models.model(ref)  # before a body is read for nothing
             body = await self._body(request)
-            note["bytes"] = len(body)
+            call.note["bytes"] = len(body)
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(
-                self._pool, self._score, body, number, note
-            )
-        finally:
-            self._pending -= 1
+            return await loop.run_in_executor(self._pool, self._run, body, call, ref)
 
-    def _score(
-        self, body: bytes, number: int | None, note: dict[str, object]
-    ) -> Response:
-        with self._versions.lease(number) as (version, session):
-            note["version"] = version
-            call = parse_predict_request(body, session.signatures)
-            note["signature"] = call.signature
-            outputs = session.run(call.signature, call.inputs)
-        sizes = {len(array) for array in outputs.values() if array.ndim}
-        note["batch"] = max(sizes, default=0)
-        return _json(format_predict_response(outputs, call.by_row))
+    def _run(self, body: bytes, call: Call, ref: ModelRef) -> Response:
+        with self._inference.models.lease(ref) as held:
+            if call.api == "predict":
+                asked = parse_predict_request(body, held[1].signatures)
+                outputs = self._inference.run(call, held, asked.signature, asked.inputs)
+                return _json(format_predict_response(outputs, asked.by_row))
+            name, examples = examples_of_json(load_json(body))
+            method = getattr(self._inference, call.api)
+            results = method(call, held, signature_or_default(name), examples)
+            return _json({"results": results})

@@ -20,9 +20,12 @@ import numpy as np
 
 from claimpt_tf.serving import tensor_types
 from claimpt_tf.serving.errors import InferenceError
-from claimpt_tf.serving.saved_model import SignatureSpec, TensorSpec
+from claimpt_tf.serving.saved_model import (
+    DEFAULT_SIGNATURE,
+    SignatureSpec,
+    TensorSpec,
+)
 
-DEFAULT_SIGNATURE = "serving_default"
 _BYTES_SUFFIX = "_bytes"
 _MAX_RANK = 32  # NumPy 1's limit; no model of ours comes near it
 
@@ -256,7 +259,12 @@ def _from_columns(
     return tensors
 
 
-def _load_json(body: bytes) -> dict[str, Any]:
+def load_json(body: bytes) -> dict[str, Any]:
+    """The object of a request's body.
+
+    Raises:
+        InferenceError: INVALID_ARGUMENT; no such JSON.
+    """
     if not body:
         raise _invalid("JSON Parse error: The document is empty")
     try:
@@ -290,7 +298,7 @@ def parse_predict_request(
     Raises:
         InferenceError: INVALID_ARGUMENT and what is wrong, without any value.
     """
-    document = _load_json(body)
+    document = load_json(body)
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise _invalid("'signature_name' key must be a string value.")

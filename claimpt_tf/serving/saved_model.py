@@ -13,6 +13,11 @@ from claimpt_tf.serving import protos, tensor_types
 
 SAVED_MODEL_FILE = "saved_model.pb"
 SERVE_TAG = "serve"
+DEFAULT_SIGNATURE = "serving_default"
+EXPLAIN = "explain"
+PREDICT = "tensorflow/serving/predict"
+CLASSIFY = "tensorflow/serving/classify"
+REGRESS = "tensorflow/serving/regress"
 
 
 @dataclass(frozen=True)

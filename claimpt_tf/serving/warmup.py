@@ -16,28 +16,24 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from claimpt_tf.errors import ArtifactError
-from claimpt_tf.serving import protos, requests, tensor_types
+from claimpt_tf.serving import protos, requests
 from claimpt_tf.serving.cpp_session import as_array
-from claimpt_tf.serving.saved_model import SignatureSpec, read_saved_model
+from claimpt_tf.serving.errors import InferenceError
+from claimpt_tf.serving.saved_model import (
+    CLASSIFY,
+    DEFAULT_SIGNATURE,
+    EXPLAIN,
+    REGRESS,
+    SignatureSpec,
+    read_saved_model,
+)
+from claimpt_tf.serving.tensor_proto import fill_tensor, read_tensor
 from claimpt_tf.visits import records
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 _MAX_REQUESTS = 1000  # TensorFlow Serving refuses a longer file
 _BATCH_SIZES = (1, 8)
-
-_VALUE_FIELDS = {
-    "string": "string_val",
-    "float32": "float_val",
-    "float64": "double_val",
-    "int64": "int64_val",
-    "int32": "int_val",
-    "int16": "int_val",
-    "int8": "int_val",
-    "uint8": "int_val",
-    "bool": "bool_val",
-    "uint32": "uint32_val",
-    "uint64": "uint64_val",
-}
+_SHORT_HISTORY = 3  # an explanation costs a scoring for each visit and code
 
 
 class Runner(Protocol):
@@ -103,11 +99,26 @@ def _inputs_for(
     )
 
 
-def _fill(tensor: Any, array: np.ndarray, dtype: str) -> None:
-    tensor.dtype = tensor_types.NUMBERS[dtype]
-    for size in array.shape:
-        tensor.tensor_shape.dim.add(size=size)
-    getattr(tensor, _VALUE_FIELDS[dtype]).extend(array.ravel().tolist())
+def _log(
+    name: str, signature: SignatureSpec, examples: Sequence[bytes], model_name: str
+) -> Any:
+    log = protos.PredictionLog()
+    if signature.method_name in (CLASSIFY, REGRESS):
+        kind = (
+            log.classify_log if signature.method_name == CLASSIFY else log.regress_log
+        )
+        kind.request.model_spec.name = model_name
+        kind.request.model_spec.signature_name = name
+        kind.request.input.example_list.examples.extend(examples)
+        return log
+    request = log.predict_log.request
+    request.model_spec.name = model_name
+    request.model_spec.signature_name = name
+    values = _inputs_for(name, signature, examples)
+    for key, spec in signature.inputs.items():
+        array = as_array(key, spec, values[key])
+        fill_tensor(request.inputs[key], array, spec.dtype)
+    return log
 
 
 def write_warmup(
@@ -133,49 +144,44 @@ def write_warmup(
     """
     folder = Path(model_dir)
     examples = list(serialized or ()) or requests.to_examples(invented_members())
+    short = examples[: _SHORT_HISTORY + 1][-1:]
     logs = []
     for name, signature in read_saved_model(folder).signatures.items():
-        for size in sorted({min(size, len(examples)) for size in _BATCH_SIZES}):
-            log = protos.PredictionLog()
-            request = log.predict_log.request
-            request.model_spec.name = model_name
-            request.model_spec.signature_name = name
-            # The last ones: invented members grow, and long histories cost most.
-            values = _inputs_for(name, signature, examples[-size:])
-            for key, spec in signature.inputs.items():
-                array = as_array(key, spec, values[key])
-                _fill(request.inputs[key], array, spec.dtype)
+        # The last ones: invented members grow, and long histories cost most.
+        batches = {size: examples[-size:] for size in _BATCH_SIZES}
+        if name == EXPLAIN:
+            batches = {1: short}
+        for batch in {len(b): b for b in batches.values()}.values():
+            log = _log(name, signature, batch, model_name)
             logs.append(log.SerializeToString(deterministic=True))
     target = folder / WARMUP_FILE
     records.write_records(logs, target)
     return target
 
 
-def _array(tensor: Any) -> np.ndarray:
-    dtype = tensor_types.name_of(tensor.dtype)
-    if dtype not in _VALUE_FIELDS:
-        raise ArtifactError(f"warm-up requests of type {dtype} are not supported")
-    shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
-    count = int(np.prod(shape, dtype=np.int64))
-    if tensor.tensor_content:
-        values = np.frombuffer(tensor.tensor_content, tensor_types.numpy_dtype(dtype))
-    else:
-        listed = list(getattr(tensor, _VALUE_FIELDS[dtype]))
-        # TensorFlow writes a constant tensor as its first value alone.
-        if listed and len(listed) < count:
-            listed += [listed[-1]] * (count - len(listed))
-        values = np.empty(len(listed), dtype=tensor_types.numpy_dtype(dtype))
-        values[:] = listed
-    if len(values) != count:
-        raise ArtifactError("a warm-up request's values do not fill its shape")
-    return values.reshape(shape)
+def _request(log: Any) -> WarmupRequest:
+    for kind in ("classify_log", "regress_log"):
+        if log.HasField(kind):
+            request = getattr(log, kind).request
+            examples = list(request.input.example_list.examples)
+            return WarmupRequest(
+                request.model_spec.signature_name or DEFAULT_SIGNATURE,
+                {"inputs": np.array(examples, dtype=object)},
+            )
+    if not log.HasField("predict_log"):
+        raise ArtifactError("it holds other than predict, classify, regress requests")
+    request = log.predict_log.request
+    return WarmupRequest(
+        request.model_spec.signature_name or DEFAULT_SIGNATURE,
+        {key: read_tensor(value) for key, value in request.inputs.items()},
+    )
 
 
 def read_warmup(model_dir: str | Path) -> list[WarmupRequest]:
     """The warm-up requests of a version folder; none when it has no such file.
 
     Raises:
-        ArtifactError: the file is damaged, or holds other than predict requests.
+        ArtifactError: the file is damaged, or holds other requests.
     """
     path = Path(model_dir) / WARMUP_FILE
     if not path.is_file():
@@ -183,14 +189,8 @@ def read_warmup(model_dir: str | Path) -> list[WarmupRequest]:
     found = []
     try:
         for raw in records.read_records([path]):
-            log = protos.PredictionLog.FromString(raw)
-            if not log.HasField("predict_log"):
-                raise ArtifactError("it holds other than predict requests")
-            request = log.predict_log.request
-            inputs = {key: _array(value) for key, value in request.inputs.items()}
-            name = request.model_spec.signature_name or "serving_default"
-            found.append(WarmupRequest(name, inputs))
-    except (ArtifactError, DecodeError, TypeError, ValueError) as error:
+            found.append(_request(protos.PredictionLog.FromString(raw)))
+    except (ArtifactError, InferenceError, DecodeError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path}: not a warm-up file: {error}") from error
     if len(found) > _MAX_REQUESTS:
         raise ArtifactError(f"{path}: more than {_MAX_REQUESTS} warm-up requests")

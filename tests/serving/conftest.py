@@ -17,10 +17,16 @@ import pytest
 BUCKETS = 64
 _SERVE = """
 import json, sys
-from claimpt_tf.serving.server import Limits, serve
+from claimpt_tf.serving.limits import Limits
+from claimpt_tf.serving.models_config import Batching
+from claimpt_tf.serving.server import serve
+from claimpt_tf.serving.tls import Tls
 options = json.loads(sys.argv[2])
-options["limits"] = Limits(**options.get("limits", {}))
-serve(sys.argv[1], rest_port=0, say=lambda line: print(line, flush=True), **options)
+for name, kind in (("limits", Limits), ("batching", Batching), ("tls", Tls)):
+    if name in options:
+        options[name] = kind(**options[name])
+base = None if "config" in options else sys.argv[1]
+serve(base, rest_port=0, grpc_port=0, say=lambda s: print(s, flush=True), **options)
 """
 
 
@@ -77,6 +83,8 @@ def _write(path: Path, scorers: Any, signatures: tuple[str, ...]) -> None:
     import keras
     import tensorflow as tf
 
+    from claimpt_tf.serving.saved_model import CLASSIFY, REGRESS
+    from claimpt_tf.serving.signature_methods import set_methods
     from claimpt_tf.visits.parse import parse
 
     def from_examples(examples: Any) -> Any:
@@ -108,6 +116,14 @@ def _write(path: Path, scorers: Any, signatures: tuple[str, ...]) -> None:
             }
         )
 
+    def classes(inputs: Any) -> Any:
+        risk = from_examples(inputs)["probability"]
+        names = tf.tile(tf.constant([["no", "yes"]]), [tf.shape(risk)[0], 1])
+        return {"classes": names, "scores": tf.stack([1 - risk, risk], axis=1)}
+
+    def value(inputs: Any) -> Any:
+        return {"outputs": from_examples(inputs)["probability"]}
+
     def spec(name: str, dtype: Any, rank: int) -> Any:
         return tf.TensorSpec([None] * rank, dtype, name=name)
 
@@ -128,7 +144,13 @@ def _write(path: Path, scorers: Any, signatures: tuple[str, ...]) -> None:
             spec("index_day", tf.int64, 1),
         ]
         archive.add_endpoint("predict", from_columns, columns)
+    examples = [spec("inputs", tf.string, 1)]
+    if "classify" in signatures:
+        archive.add_endpoint("classify", classes, examples)
+    if "regress" in signatures:
+        archive.add_endpoint("regress", value, examples)
     archive.write_out(str(path), verbose=False)
+    set_methods(str(path), {"classify": CLASSIFY, "regress": REGRESS})
 
 
 def _through_python(x: Any) -> Any:
@@ -145,10 +167,11 @@ def saved_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     from claimpt_tf.serving.warmup import write_warmup
 
     both = ("serving_default", "predict")
+    every = (*both, "classify", "regress")
     base = tmp_path_factory.mktemp("saved_models")
     first = _network(1)
-    _write(base / "one", _scorer(first), both)
-    _write(base / "two", _scorer(_network(2)), both)
+    _write(base / "one", _scorer(first), every)
+    _write(base / "two", _scorer(_network(2)), every)
     _write(base / "python_op", _scorer(first, last=_through_python), both)
     _write(base / "disagreeing", _scorer(first, dense_gain=0.9), both)
     _write(base / "no_predict", _scorer(first), ("serving_default",))
@@ -198,8 +221,11 @@ class ServerProcess:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.said.append(line.strip())
-            if "http://" in line:
-                self.url = "http://" + line.split("http://")[1].split("/")[0]
+            if "://" in line:
+                scheme, rest = line.split()[3].split("://")
+                self.url = f"{scheme}://{rest.split('/')[0]}"
+            if line.startswith("gRPC: "):
+                self.grpc = line.split()[1]
                 return
         raise AssertionError(f"the server did not start: {log.read_text()}")
 
@@ -226,7 +252,7 @@ class ServerProcess:
             self._stderr.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def server_process() -> type[ServerProcess]:
     """For tests that start and stop a server of their own."""
     return ServerProcess

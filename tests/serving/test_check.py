@@ -24,11 +24,11 @@ def test_a_model_fit_to_serve(
 
     assert check.problems == [] and check.ok
     assert check.members == 72
-    assert check.signatures == ["predict", "serving_default"]
+    assert check.signatures == ["classify", "predict", "regress", "serving_default"]
     assert check.loader_difference is not None and check.loader_difference <= 1e-6
     assert check.signature_difference is not None
     assert check.expected_difference is not None
-    assert check.warmup_requests == 4
+    assert check.warmup_requests == 8
     assert check.latency_p50_ms is not None and check.latency_p99_ms is not None
     assert 0 < check.latency_p50_ms <= check.latency_p99_ms
     assert json.loads(json.dumps(check.to_dict()))["ok"] is True

@@ -13,7 +13,8 @@ from claimpt_tf.errors import InputError
 from claimpt_tf.serving.client import Client
 from claimpt_tf.serving.cpp_loader import score_with_cpp_loader
 from claimpt_tf.serving.errors import InferenceError, ServingError
-from claimpt_tf.serving.server import Limits, LocalServer
+from claimpt_tf.serving.limits import Limits
+from claimpt_tf.serving.server import LocalServer
 
 
 def test_scores_in_batches(

@@ -26,8 +26,10 @@ def test_signatures_are_read_as_tensorflow_reads_them(
         set(spec.signatures)
         == set(loaded.signatures)
         == {
-            "serving_default",
+            "classify",
             "predict",
+            "regress",
+            "serving_default",
         }
     )
     for name, signature in spec.signatures.items():

@@ -51,14 +51,13 @@ def test_it_says_what_it_is(server: Any) -> None:
     assert "not TensorFlow Serving" in server.said[0]
     assert server.said[1].startswith("claimpt, version 1: http://127.0.0.1:")
     (event,) = server.events("listening")
-    assert event["version"] == 1 and event["url"] == server.url
+    assert event["models"] == {"claimpt": 1} and event["url"] == server.url
 
 
 def test_health_status_and_metadata(server: Any) -> None:
     assert get(server, "/healthz").json() == {
         "status": "ok",
-        "model": "claimpt",
-        "version": 1,
+        "models": {"claimpt": 1},
     }
     available = {
         "version": "1",
@@ -74,7 +73,7 @@ def test_health_status_and_metadata(server: Any) -> None:
     assert metadata["model_spec"]["name"] == "claimpt"
     assert metadata["model_spec"]["version"] == "1"
     signatures = metadata["metadata"]["signature_def"]["signature_def"]
-    assert set(signatures) == {"predict", "serving_default"}
+    assert set(signatures) == {"classify", "predict", "regress", "serving_default"}
     examples = signatures["serving_default"]["inputs"]["examples"]
     assert examples["dtype"] == "DT_STRING"
     assert examples["tensor_shape"] == {
@@ -190,7 +189,8 @@ def test_bad_bodies(
         ("GET", "/v1/models/claimpt/versions/9", 404, "Could not find version 9"),
         ("GET", "/v1/models/claimpt/versions/9/metadata", 404, "Specific(claimpt, 9)"),
         ("GET", f"/v1/models/claimpt/versions/{2**70}", 400, "Failed to convert"),
-        ("POST", "/v1/models/claimpt:classify", 501, "answers :predict"),
+        ("POST", "/v1/models/claimpt:classify", 400, "key 'examples' is expected"),
+        ("POST", "/v1/models/claimpt/labels/x:predict", 400, "version label: x"),
         ("GET", "/v1/models/claimpt:predict", 400, "Malformed request: GET"),
         ("DELETE", "/v1/models/claimpt", 400, "Malformed request: DELETE"),
         ("GET", "/v1/models/claimpt/versions/x", 400, "Malformed request"),
@@ -319,7 +319,7 @@ def test_versions_come_and_go_without_a_failed_request(
                     failed.append(answer)
 
     def version() -> int:
-        return get(server, "/healthz").json()["version"]
+        return get(server, "/healthz").json()["models"]["claimpt"]
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         running = [pool.submit(load) for _ in range(2)]

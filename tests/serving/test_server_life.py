@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 import requests as http
 
-from claimpt_tf.errors import ArtifactError
+from claimpt_tf.errors import ArtifactError, InputError
 from claimpt_tf.serving import warmup
 from claimpt_tf.serving.errors import ServingError
+from claimpt_tf.serving.limits import Limits
 from claimpt_tf.serving.requests import to_instances
-from claimpt_tf.serving.server import Limits, LocalServer
+from claimpt_tf.serving.server import LocalServer
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def get(server: LocalServer, path: str) -> http.Response:
 
 
 def post(server: LocalServer, body: bytes) -> http.Response:
-    url = f"{server.url}/v1/models/{server.name}:predict"
+    url = f"{server.url}/v1/models/{list(server.versions())[0]}:predict"
     return http.post(url, data=body, timeout=30)
 
 
@@ -104,7 +105,7 @@ def test_it_does_not_start(saved_models: dict[str, Path], tmp_path: Path) -> Non
         LocalServer(tmp_path, rest_port=70_000)
     with pytest.raises(ServingError, match="no address of this machine"):
         LocalServer(tmp_path, host="no.such.host.invalid", rest_port=0)
-    with pytest.raises(ServingError, match="no spaces, slashes or colons"):
+    with pytest.raises(InputError, match="no spaces, slashes or colons"):
         LocalServer(tmp_path, name="a/b", rest_port=0)
 
 
@@ -124,7 +125,7 @@ def test_waiting_for_a_model_and_too_many_requests(
         assert post(server, body).status_code == 200
     with LocalServer(tmp_path, rest_port=0, limits=Limits(pending=0)) as server:
         answer = post(server, body)
-        assert answer.status_code == 503
+        assert answer.status_code == 429
         assert "too many requests" in answer.json()["error"]
         assert answer.headers["retry-after"] == "1"
 

@@ -91,7 +91,7 @@ def test_a_version_that_needs_python_or_fails_its_warm_up_is_refused(
     )
     assert versions.poll() is False
     warm, python = versions.statuses()
-    assert '"predict" not found in signature def' in warm.error_message
+    assert '"classify" not found in signature def' in warm.error_message
     assert python.error_code == "UNIMPLEMENTED"
     assert "operations that need Python: EagerPyFunc" in python.error_message
 

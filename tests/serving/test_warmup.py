@@ -29,11 +29,17 @@ def test_the_file_is_what_tensorflow_serving_expects(
     file = warmup.write_warmup(model, examples, model_name="asthma")
     assert file == model / "assets.extra" / "tf_serving_warmup_requests"
 
-    found = []
+    found, others = [], []
     for raw in tf.data.TFRecordDataset(str(file)):
         log = prediction_log_pb2.PredictionLog.FromString(raw.numpy())
-        request = log.predict_log.request
+        kind = log.WhichOneof("log_type")
+        request = getattr(log, kind).request
         assert request.model_spec.name == "asthma"
+        if kind != "predict_log":
+            (example, *_) = request.input.example_list.examples
+            assert "visit_days" in example.features.feature
+            others.append((kind, request.model_spec.signature_name))
+            continue
         inputs = {k: tf.make_ndarray(v) for k, v in request.inputs.items()}
         found.append((request.model_spec.signature_name, inputs))
     assert [(name, len(next(iter(x.values())))) for name, x in found] == [
@@ -42,6 +48,9 @@ def test_the_file_is_what_tensorflow_serving_expects(
         ("serving_default", 1),
         ("serving_default", 8),
     ]
+    assert (
+        others == [("classify_log", "classify")] * 2 + [("regress_log", "regress")] * 2
+    )
     assert found[3][1]["examples"].tolist() == examples
 
     signatures = tf.saved_model.load(str(model)).signatures
@@ -83,7 +92,7 @@ def test_reading_what_tensorflow_wrote(model: Path) -> None:
 def test_invented_members_by_default(model: Path) -> None:
     warmup.write_warmup(model)
     with CppSession(model) as session:
-        assert warmup.replay(session, model) == 4
+        assert warmup.replay(session, model) == 8
 
 
 def test_no_file_and_damaged_files(model: Path) -> None:
@@ -102,5 +111,5 @@ def test_a_request_that_fails(
 ) -> None:
     with CppSession(saved_models["no_predict"]) as session:
         warmup.write_warmup(model, to_examples(members))
-        with pytest.raises(InferenceError, match="predict"):
+        with pytest.raises(InferenceError, match="classify"):
             warmup.replay(session, model)

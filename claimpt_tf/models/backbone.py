@@ -31,6 +31,8 @@ class ClaimBackbone(TimelineBackbone):
       feed_forward: Hidden width of the blocks.
       dropout: Rate in embeddings and blocks.
       checkpoint: Whether blocks are computed again for the gradient, to save memory.
+      timed: Whether the network is told of days: age, season, days between visits and
+        to the date. Without, it knows only which visits came before (an ablation).
 
     Example:
       >>> backbone = ClaimBackbone(codes=50, stems=20, width=16, layers=1, heads=2)
@@ -55,6 +57,7 @@ class ClaimBackbone(TimelineBackbone):
         feed_forward: int | None = None,
         dropout: float = 0.1,
         checkpoint: bool = False,
+        timed: bool = True,
         dtype: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -63,22 +66,27 @@ class ClaimBackbone(TimelineBackbone):
         embed = VisitEmbedding(
             codes, stems, width, dropout=dropout, dtype=dtype, name="visit_embedding"
         )
+        told = dict(inputs)
+        if not timed:
+            told = {n: ops.zeros_like(x) if "day" in n else x for n, x in told.items()}
         visits = embed(
-            inputs["code_ids"],
-            inputs["stem_ids"],
-            *(inputs[name] for name in VISIT_INPUTS),
-            birth_day=inputs["birth_day"],
+            told["code_ids"],
+            told["stem_ids"],
+            *(told[name] for name in VISIT_INPUTS),
+            birth_day=told["birth_day"],
         )
         known_day = inputs["visit_day"] + inputs["visit_length"]
         padded = ops.equal(inputs["visit_type"], 0)
         asked = inputs["query_day"]
-        dates = IndexToken(width, dtype=dtype, name="index_token")(
+        dates = IndexToken(width, timed=timed, dtype=dtype, name="index_token")(
             visits, known_day, padded, asked, inputs["sex"], inputs["birth_day"]
         )
         visible = KnownBy(name="known_by")(known_day, padded, asked)
         tokens = ops.concatenate([visits, dates], axis=1)
         days = ops.concatenate([known_day, asked], axis=1)
         days = ops.cast(days - ops.expand_dims(inputs["birth_day"], 1), "float32")
+        if not timed:
+            days = ops.zeros_like(days)
         for number in range(layers):
             block = TemporalBlock(
                 width,
@@ -96,7 +104,7 @@ class ClaimBackbone(TimelineBackbone):
         self.codes, self.stems, self.width = codes, stems, width
         self.layer_count, self.heads = layers, heads
         self.feed_forward, self.dropout = feed_forward, dropout
-        self.checkpoint = checkpoint
+        self.checkpoint, self.timed = checkpoint, timed
 
     def _visit_outputs(self) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         tokens = self.get_layer("final_norm").output
@@ -115,4 +123,5 @@ class ClaimBackbone(TimelineBackbone):
             "feed_forward": self.feed_forward,
             "dropout": self.dropout,
             "checkpoint": self.checkpoint,
+            "timed": self.timed,
         }

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from claimpt_tf.models.token_dense import TokenDense
+
 
 @keras.saving.register_keras_serializable("claimpt_tf")
 class CategoryHead(keras.layers.Layer):
@@ -22,7 +24,7 @@ class CategoryHead(keras.layers.Layer):
         super().__init__(**kwargs)
         self.categories, self.rank = categories, rank
         self.projection = (
-            keras.layers.Dense(rank, name="projection", dtype=self.dtype_policy)
+            TokenDense(rank, name="projection", dtype=self.dtype_policy)
             if rank
             else None
         )

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from claimpt_tf.models.time import DAY_FEATURES, day_features
+from claimpt_tf.models.token_dense import TokenDense
 
 TIMESCALES = (30.0, 120.0, 500.0)
 
@@ -23,18 +24,19 @@ class IndexToken(keras.layers.Layer):
     Args:
       width: Width of the vectors.
       sexes: Number of sexes; id 0 is unknown.
+      timed: Whether the date, the age and the days since the visits are told.
     """
 
-    def __init__(self, width: int, sexes: int = 2, **kwargs: Any) -> None:
+    def __init__(
+        self, width: int, sexes: int = 2, timed: bool = True, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.width, self.sexes = width, sexes
+        self.width, self.sexes, self.timed = width, sexes, timed
         self.sex = keras.layers.Embedding(
             sexes + 1, width, name="sex", dtype=self.dtype_policy
         )
-        self.date = keras.layers.Dense(width, name="date", dtype=self.dtype_policy)
-        self.history = keras.layers.Dense(
-            width, name="history", dtype=self.dtype_policy
-        )
+        self.date = TokenDense(width, name="date", dtype=self.dtype_policy)
+        self.history = TokenDense(width, name="history", dtype=self.dtype_policy)
         self.norm = keras.layers.LayerNormalization(
             name="norm", dtype=self.dtype_policy
         )
@@ -67,6 +69,9 @@ class IndexToken(keras.layers.Layer):
         """
         ago = ops.cast(query_day[:, :, None] - known_day[:, None, :], "float32")
         seen = ops.logical_and(ago >= 0, ops.logical_not(padded)[:, None, :])
+        if not self.timed:
+            ago = ops.zeros_like(ago)
+            query_day, birth_day = ops.zeros_like(query_day), ops.zeros_like(birth_day)
         dtype = self.compute_dtype
         parts = []
         for scale in TIMESCALES:
@@ -94,4 +99,9 @@ class IndexToken(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that rebuild the layer."""
-        return {**super().get_config(), "width": self.width, "sexes": self.sexes}
+        return {
+            **super().get_config(),
+            "width": self.width,
+            "sexes": self.sexes,
+            "timed": self.timed,
+        }

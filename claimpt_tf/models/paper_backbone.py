@@ -12,6 +12,7 @@ from claimpt_tf.models.observation_year import Keep, ObservationYear
 from claimpt_tf.models.paper_embedding import PaperEmbedding
 from claimpt_tf.models.post_norm_block import PostNormBlock
 from claimpt_tf.models.timeline_backbone import TimelineBackbone
+from claimpt_tf.models.token_dense import TokenDense
 
 
 @keras.saving.register_keras_serializable("claimpt_tf")
@@ -78,7 +79,7 @@ class PaperBackbone(TimelineBackbone):
                 width, heads, feed_forward, dtype=dtype, name=f"block_{number}"
             )
             tokens = block(tokens, ops.greater(real, 0))
-        states = keras.layers.Dense(width, dtype=dtype, name="patient_embedding")(
+        states = TokenDense(width, dtype=dtype, name="patient_embedding")(
             tokens[:, :, 0]
         )
         inputs = {n: x for n, x in inputs.items() if n not in ("stem_ids", "log_cost")}

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from claimpt_tf.models.row_embedding import RowEmbedding
 from claimpt_tf.models.time import YEAR
 
 FIRST_AGE = 3  # 0 sex unknown, 1 female, 2 male, then one id a year of age
@@ -44,9 +45,7 @@ class PaperEmbedding(keras.layers.Layer):
             "utilisation": max(UTILISATION) + 1,
         }
         for name, size in sizes.items():
-            table = keras.layers.Embedding(
-                size, width, name=name, dtype=self.dtype_policy
-            )
+            table = RowEmbedding(size, width, name=name, dtype=self.dtype_policy)
             setattr(self, name, table)
 
     def build(self, *shapes: Any) -> None:

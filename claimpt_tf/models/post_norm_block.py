@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from claimpt_tf.models.token_dense import TokenDense
+
 
 @keras.saving.register_keras_serializable("claimpt_tf")
 class PostNormBlock(keras.layers.Layer):
@@ -33,18 +35,14 @@ class PostNormBlock(keras.layers.Layer):
             raise ValueError(f"width {width} is no multiple of heads {heads}")
         self.width, self.heads, self.feed_forward = width, heads, feed_forward
         policy = self.dtype_policy
-        self.qkv = keras.layers.Dense(
-            3 * width, use_bias=False, name="qkv", dtype=policy
-        )
+        self.qkv = TokenDense(3 * width, use_bias=False, name="qkv", dtype=policy)
         self.attention_norm = keras.layers.LayerNormalization(
             epsilon=1e-6, name="attention_norm", dtype=policy
         )
-        self.expand = keras.layers.Dense(
+        self.expand = TokenDense(
             feed_forward, "relu", use_bias=False, name="expand", dtype=policy
         )
-        self.contract = keras.layers.Dense(
-            width, use_bias=False, name="contract", dtype=policy
-        )
+        self.contract = TokenDense(width, use_bias=False, name="contract", dtype=policy)
         self.norm = keras.layers.LayerNormalization(
             epsilon=1e-6, name="norm", dtype=policy
         )
@@ -68,8 +66,10 @@ class PostNormBlock(keras.layers.Layer):
         """
         outer, length = ops.shape(tokens)[:-2], ops.shape(tokens)[-2]
         size = self.width // self.heads
-        qkv = ops.reshape(self.qkv(tokens), (*outer, length, 3, self.heads, size))
-        query, key, value = (qkv[..., n, :, :] for n in range(3))
+        query, key, value = (
+            ops.reshape(part, (*outer, length, self.heads, size))
+            for part in ops.split(self.qkv(tokens), 3, axis=-1)
+        )
         logits = ops.einsum("...ihd,...jhd->...hij", query, key)
         logits = ops.cast(logits, "float32") / size**0.5
         logits = ops.where(real[..., None, None, :], logits, -1e9)

@@ -10,6 +10,7 @@ import keras_hub
 from keras import ops
 
 from claimpt_tf.models.time import YEAR
+from claimpt_tf.models.token_dense import TokenDense
 
 SHORTEST, LONGEST = 30.0, 40 * YEAR  # periods of the rotation, in days
 
@@ -63,21 +64,19 @@ class TemporalBlock(keras.layers.Layer):
         self.attention_norm = keras.layers.LayerNormalization(
             name="attention_norm", dtype=self.dtype_policy
         )
-        self.qkv = keras.layers.Dense(
+        self.qkv = TokenDense(
             3 * width, use_bias=False, name="qkv", dtype=self.dtype_policy
         )
-        self.output_projection = keras.layers.Dense(
+        self.output_projection = TokenDense(
             width, name="output_projection", dtype=self.dtype_policy
         )
         self.norm = keras.layers.LayerNormalization(
             name="norm", dtype=self.dtype_policy
         )
-        self.expand = keras.layers.Dense(
+        self.expand = TokenDense(
             feed_forward, "gelu", name="expand", dtype=self.dtype_policy
         )
-        self.contract = keras.layers.Dense(
-            width, name="contract", dtype=self.dtype_policy
-        )
+        self.contract = TokenDense(width, name="contract", dtype=self.dtype_policy)
         self.drop = keras.layers.Dropout(dropout, name="drop", dtype=self.dtype_policy)
 
     def build(self, input_shape: Any) -> None:
@@ -130,9 +129,8 @@ class TemporalBlock(keras.layers.Layer):
         batch, length = ops.shape(x)[0], ops.shape(x)[1]
         size = self.width // self.heads
         qkv = ops.reshape(self.qkv(x), (batch, length, 3 * self.heads, size))
-        turned = self.rotate(qkv[:, :, : 2 * self.heads], positions=days)
-        query, key = ops.split(turned, 2, axis=2)
-        value = qkv[:, :, 2 * self.heads :]
+        both, value = ops.split(qkv, [2 * self.heads], axis=2)
+        query, key = ops.split(self.rotate(both, positions=days), 2, axis=2)
         logits = ops.einsum("bihd,bjhd->bhij", query, key)
         logits = ops.cast(logits, "float32") / size**0.5
         between = ops.abs(days[:, :, None] - days[:, None, :])
@@ -141,7 +139,8 @@ class TemporalBlock(keras.layers.Layer):
         logits = ops.where(visible[:, None], logits, -1e9)
         weights = ops.cast(ops.softmax(logits, axis=-1), value.dtype)
         mixed = ops.einsum("bhij,bjhd->bihd", weights, value)
-        return self.output_projection(ops.reshape(mixed, (batch, length, self.width)))
+        mixed = ops.reshape(mixed, (batch, length, self.width))
+        return self.output_projection(mixed)
 
     def compute_output_shape(self, tokens_shape: Any, *shapes: Any) -> tuple:
         """Like the tokens."""

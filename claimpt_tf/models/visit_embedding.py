@@ -7,7 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from claimpt_tf.models.row_embedding import RowEmbedding
 from claimpt_tf.models.time import DAY_FEATURES, day_features
+from claimpt_tf.models.token_dense import TokenDense
 
 
 @keras.saving.register_keras_serializable("claimpt_tf")
@@ -39,16 +41,16 @@ class VisitEmbedding(keras.layers.Layer):
         self.codes, self.stems, self.width = codes, stems, width
         self.visit_types, self.dropout = visit_types, dropout
         small = keras.initializers.RandomNormal(stddev=0.05)
-        self.code = keras.layers.Embedding(
+        self.code = RowEmbedding(
             codes, width, small, name="code", dtype=self.dtype_policy
         )
-        self.stem = keras.layers.Embedding(
+        self.stem = RowEmbedding(
             stems, width, small, name="stem", dtype=self.dtype_policy
         )
-        self.type = keras.layers.Embedding(
+        self.type = RowEmbedding(
             visit_types + 1, width, small, name="type", dtype=self.dtype_policy
         )
-        self.facts = keras.layers.Dense(width, name="facts", dtype=self.dtype_policy)
+        self.facts = TokenDense(width, name="facts", dtype=self.dtype_policy)
         self.drop = keras.layers.Dropout(dropout, name="drop", dtype=self.dtype_policy)
         self.norm = keras.layers.LayerNormalization(
             name="norm", dtype=self.dtype_policy

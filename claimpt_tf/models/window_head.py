@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from claimpt_tf.models.token_dense import TokenDense
+
 
 @keras.saving.register_keras_serializable("claimpt_tf")
 class WindowHead(keras.layers.Layer):
@@ -33,7 +35,7 @@ class WindowHead(keras.layers.Layer):
         super().__init__(**kwargs)
         self.targets, self.horizons, self.rank = targets, horizons, rank
         self.start = bias
-        self.project = keras.layers.Dense(
+        self.project = TokenDense(
             horizons * rank, name="project", dtype=self.dtype_policy
         )
 

@@ -13,7 +13,9 @@ from typing import Any
 
 from keras import ops
 
-Link = Callable[[Any], tuple[Any, Any]]
+# Of a category that did not come, at most -log(LEAST) = 16.6 nats are counted, and
+# beyond 12 in coarse steps; the derivative is exact.
+LEAST = 2.0**-24
 
 
 def cross_entropy(
@@ -44,17 +46,17 @@ def cross_entropy(
         nothing = ops.zeros_like(left_out[0], dtype="float32")
         positive = ops.concatenate([positive, nothing], axis=0)
 
-    def dense(logits: Any) -> tuple[Any, Any]:
-        return ops.sum(ops.softplus(logits)), ops.sigmoid(logits)
+    def change(logits: Any, chance: Any) -> tuple[Any, Any]:
+        there = positive * (chance - 1.0)
+        # What `whole` will count for it is taken back.
+        value = positive * ops.softplus(-logits) + ops.log(1.0 - there)
+        return there, ops.sum(value)
 
-    def sparse(logits: Any) -> tuple[Any, Any]:
-        if left_out is None:
-            return -ops.sum(logits), -positive
-        unjudged = 1.0 - positive
-        value = positive * logits + unjudged * ops.softplus(logits)
-        return -ops.sum(value), -(positive + unjudged * ops.sigmoid(logits))
+    def whole(slope: Any) -> Any:
+        # softplus(x) = -log(1 - sigmoid(x)), at a third of its price.
+        return -ops.sum(ops.log(ops.maximum(1.0 - slope, LEAST)))
 
-    return _linked(features, vectors, bias, dense, row, column, sparse)
+    return _linked(features, vectors, bias, ops.sigmoid, row, column, change, whole)
 
 
 def hazard_loss(
@@ -76,51 +78,70 @@ def hazard_loss(
     row, target, at_risk, here = events
     spared = at_risk - ops.take(exposure, row, axis=0)
 
-    def dense(logits: Any) -> tuple[Any, Any]:
-        expected = ops.exp(logits) * exposure[:, None]
-        return ops.sum(expected), expected
+    def expected(logits: Any) -> Any:
+        return ops.exp(logits) * exposure[:, None]
 
-    def sparse(logits: Any) -> tuple[Any, Any]:
-        unlived = ops.exp(logits) * spared
-        return ops.sum(unlived - here * logits), unlived - here
+    def change(logits: Any, there: Any) -> tuple[Any, Any]:
+        # The rest of the exposure is not lived; `whole` counts each event once more.
+        lived = there + ops.exp(logits) * spared
+        return lived - here, ops.sum(here * (1.0 - logits))
 
-    return _linked(*log_rate, dense, row, target, sparse)
+    return _linked(*log_rate, expected, row, target, change, ops.sum)
 
 
 def _linked(
-    features: Any, vectors: Any, bias: Any, dense: Link, row: Any, column: Any,
-    sparse: Link,
-) -> Any:  # fmt: skip
-    """Sum of a function of all logits and of another one of some.
+    features: Any,
+    vectors: Any,
+    bias: Any,
+    slope_of: Callable[[Any], Any],
+    row: Any,
+    column: Any,
+    change: Callable[[Any, Any], tuple[Any, Any]],
+    whole: Callable[[Any], Any],
+) -> Any:
+    """A loss of all logits, told by its derivative.
 
-    Each link gives a sum and its derivative by the logits it was given.
+    Args:
+      features: float [N, R].
+      vectors: float [K, R].
+      bias: float [K].
+      slope_of: The derivative by the logits float32 [N, K], but at a few cells.
+      row: int32 [P], rows of these cells, each cell once.
+      column: int32 [P].
+      change: From logits and derivative there, the true derivative, and what `whole`
+        does not know of their loss.
+      whole: From the derivative [N, K] the loss of all cells.
     """
 
     @ops.custom_gradient
     def run(features: Any, vectors: Any, bias: Any) -> tuple[Any, Callable]:
-        kernel = ops.cast(vectors, features.dtype)
-        logits = ops.matmul(features, ops.transpose(kernel))
-        logits = ops.cast(logits, "float32") + ops.cast(bias, "float32")
+        # The bias is one more factor, which spares a pass forward and one backward.
+        one = ops.ones_like(features[:, :1])
+        wide = ops.transpose(ops.concatenate([features, one], axis=1))
+        kernel = ops.concatenate([vectors, bias[:, None]], axis=1)
+        kernel = ops.cast(kernel, features.dtype)
+        logits = ops.matmul(ops.transpose(wide), ops.transpose(kernel))
+        logits = ops.cast(logits, "float32")
         place = ops.stack([row, column], axis=-1)
         cell = row * ops.shape(vectors)[0] + column
         some = ops.take(ops.reshape(logits, (-1,)), cell, axis=0)
-        total, slope = dense(logits)
-        change, change_slope = sparse(some)
-        there = ops.take(ops.reshape(slope, (-1,)), cell, axis=0)
-        slope = ops.scatter_update(slope, place, there + change_slope)
+        slope = slope_of(logits)
+        there, rest = change(some, ops.take(ops.reshape(slope, (-1,)), cell, axis=0))
+        slope = ops.scatter_update(slope, place, there)  # in place: nobody else reads
+        total = whole(slope) + rest
 
         def gradient(*args: Any, upstream: Any = None) -> tuple[Any, Any, Any]:
             up = args[0] if upstream is None else upstream
             small = ops.cast(slope, features.dtype)
-            to_features = ops.matmul(small, kernel)
-            to_vectors = ops.matmul(ops.transpose(small), features)
+            to_features = ops.matmul(small, kernel[:, :-1])
+            to_kernel = ops.cast(up, features.dtype) * ops.matmul(wide, small)
             return (
                 ops.cast(up, features.dtype) * to_features,
-                ops.cast(up, vectors.dtype) * ops.cast(to_vectors, vectors.dtype),
-                ops.cast(up * ops.sum(slope, axis=0), bias.dtype),
+                ops.cast(ops.transpose(to_kernel[:-1]), vectors.dtype),
+                ops.cast(to_kernel[-1], bias.dtype),
             )
 
-        return total + change, gradient
+        return total, gradient
 
     # Copies, because a function with its own gradient may not read variables.
     return run(features, ops.copy(vectors), ops.copy(bias))

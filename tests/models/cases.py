@@ -22,7 +22,9 @@ from claimpt_tf.models.paper_embedding import PaperEmbedding
 from claimpt_tf.models.post_norm_block import PostNormBlock
 from claimpt_tf.models.risk_head import RiskHead
 from claimpt_tf.models.risk_model import RiskModel
+from claimpt_tf.models.row_embedding import RowEmbedding
 from claimpt_tf.models.temporal_block import TemporalBlock
+from claimpt_tf.models.token_dense import TokenDense
 from claimpt_tf.models.token_order import AskedTokens, KnownBy, VisitTokens
 from claimpt_tf.models.visit_embedding import VisitEmbedding
 from claimpt_tf.models.window_head import WindowHead
@@ -100,9 +102,13 @@ CASES = {
     ),
     "RiskHead": Case(lambda d: RiskHead(dtype=d), "states", "dates"),
     "RiskModel": Case(lambda d: RiskModel(claim_backbone(d)), "", "dates dates"),
+    "RowEmbedding": Case(
+        lambda d: RowEmbedding(6, WIDTH, dtype=d), "visit_type", "visits"
+    ),
     "TemporalBlock": Case(
         lambda d: TemporalBlock(WIDTH, 2, 16, dtype=d), "tokens days visible", "tokens"
     ),
+    "TokenDense": Case(lambda d: TokenDense(5, "relu", dtype=d), "visits", "visits"),
     "VisitEmbedding": Case(
         lambda d: VisitEmbedding(CODES, STEMS, WIDTH, dtype=d),
         "code_ids stem_ids visit_type visit_day visit_length log_cost birth_day",
@@ -112,6 +118,11 @@ CASES = {
         lambda d: VisitTokens(dtype=d), "tokens visit_type", "visits visits"
     ),
     "WindowHead": Case(lambda d: WindowHead(7, 3, 4, dtype=d), "states", "dates"),
+    "ClaimBackbone without days": Case(
+        lambda d: ClaimBackbone(CODES, STEMS, WIDTH, 1, 2, timed=False, dtype=d),
+        "",
+        "dates",
+    ),
     # Not classes of their own, but what is trained and what is served.
     "ClaimBackbone.with_visits": Case(
         lambda d: claim_backbone(d).with_visits(), "", "dates visits visits"

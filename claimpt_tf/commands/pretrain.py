@@ -10,7 +10,8 @@ import click
 @click.command()
 @click.option("--data", required=True, help="Folder that `claimpt ingest` made.")
 @click.option("--output", required=True, help="Folder of the run, to make.")
-@click.option("--preset", default="small", show_default=True, help="Size of network.")
+@click.option("--base", help="Run to go on from, of other claims.")
+@click.option("--preset", help="Size of network (default: small, or the base's).")
 @click.option(
     "--objective", "objectives", multiple=True, metavar="NAME=WEIGHT",
     help="What to learn, and its weight; repeatable (default: the preset's mix).",
@@ -37,11 +38,16 @@ import click
 )  # fmt: skip
 @click.option("--seed", type=int, help="Of weights, order and dates.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
-def pretrain(data: str, output: str, resume: bool, **chosen: Any) -> None:
+def pretrain(
+    data: str, output: str, base: str | None, preset: str | None, resume: bool,
+    **chosen: Any,
+) -> None:  # fmt: skip
     """Pre-train a network on the visit sequences of everybody in DATA.
 
     An interrupted run goes on exactly where it stood with --resume and the same
-    choices. docs/training.md says what the objectives and choices mean.
+    choices. docs/training.md says what the objectives and choices mean. With --base
+    the network of another run goes on learning, on another institution's claims, say;
+    codes that are new to it are added (docs/finetuning.md).
 
     \b
     Examples:
@@ -49,14 +55,20 @@ def pretrain(data: str, output: str, resume: bool, **chosen: Any) -> None:
       claimpt pretrain --data records --output run --resume
       claimpt pretrain --data records --output run \\
         --objective windows=1 --objective next_visit=0.5 --epochs 12
+      claimpt pretrain --data records_b --base run_a --output run_ab
       tensorboard --logdir run/logs
     """
     from rich.console import Console
 
     from claimpt_tf.training.choices import pretrain_config
     from claimpt_tf.training.pretrain_run import pretrain_run
+    from claimpt_tf.training.transfer import CONTINUED, Base, same_preset
 
-    config = pretrain_config(**chosen)
-    metrics, recall = pretrain_run(data, output, config, resume, say=click.echo)
+    start = Base.load(base) if base else None
+    if start is not None:
+        given = {name: value for name, value in chosen.items() if value is not None}
+        chosen, preset = {**CONTINUED, **given}, same_preset(start, preset)
+    config = pretrain_config(preset or "small", **chosen)
+    metrics, recall = pretrain_run(data, output, config, resume, start, click.echo)
     Console(highlight=False).print(recall.to_table())
     click.echo(f"{output}: {metrics['seconds']:,.0f} s")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import tensorflow as tf
@@ -36,6 +36,9 @@ from claimpt_tf.training.schedules import warmup_cosine
 from claimpt_tf.training.targets import Targets, choose_targets
 from claimpt_tf.training.weight_average import WeightAverage
 from claimpt_tf.visits.ids import FIRST_CODE
+
+if TYPE_CHECKING:  # which imports this module
+    from claimpt_tf.training.transfer import Continuation
 
 __all__ = [
     "Pretrained",
@@ -82,6 +85,7 @@ def pretrain(
     config: PretrainConfig,
     log_dir: str | None = None,
     checkpoint: CheckpointFile | None = None,
+    base: Continuation | None = None,
 ) -> Pretrained:
     """Trains a backbone to foresee everybody's claims.
 
@@ -93,6 +97,7 @@ def pretrain(
       config: Choices.
       log_dir: Where TensorBoard scalars go, a folder each for train and validation.
       checkpoint: Where the run's state is kept; it goes on from there if there is one.
+      base: Another run's network and targets to begin with; else the network is fresh.
 
     Raises:
       InputError: A file of categories cannot be used.
@@ -112,13 +117,16 @@ def pretrain(
             )
     mix = config.objectives or default_mix(config.preset)
     paper = config.preset == "paper"
+    categories = load_categories(config.categories, config.category_level)
     targets = choose_targets(
         codes,
         code_counts(train),
         most=None if paper else 512,
         acute=not paper,
-        category_of=load_categories(config.categories, config.category_level),
+        category_of=categories,
     )
+    if base is not None:
+        targets = base.targets(targets, categories)
     if not targets.names:
         raise ArtifactError(
             "no category of codes has 30 visits in the training split: "
@@ -126,7 +134,11 @@ def pretrain(
         )
     precision = choose_precision(config.precision)
     with strategy.scope(), dtype_policy(precision):
-        network = backbone(config.preset, FIRST_CODE + len(codes), FIRST_CODE + stems)
+        network = (
+            backbone(config.preset, FIRST_CODE + len(codes), FIRST_CODE + stems)
+            if base is None
+            else base.network(precision)
+        )
         model = Pretrainer(network, targets, mix, config.seed)
         model.compile(
             RowwiseAdamW(

@@ -19,12 +19,20 @@ from claimpt_tf.training.choices import PretrainConfig
 from claimpt_tf.training.next_visit import NextVisitRecall, next_visit_recall
 from claimpt_tf.training.pretrain import pretrain, save_pretrained, write_text
 from claimpt_tf.training.sources import check_schema, record_source, split_files
+from claimpt_tf.training.transfer import (
+    Base,
+    Continuation,
+    fingerprint,
+    grow_vocabularies,
+    read_vocabularies,
+)
 from claimpt_tf.training.transform_graph import TransformGraph, analyse
 
 TRANSFORM_FOLDER = "transform"
 LOG_FOLDER = "logs"
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.json"
+GROWTH_FILE = "growth.json"  # how a base's vocabulary grew, in the transformation
 # Choices that change nothing of what a run computes.
 _FREE = {"checkpoint_minutes"}
 
@@ -34,6 +42,7 @@ def pretrain_run(
     output: str,
     config: PretrainConfig,
     resume: bool = False,
+    base: Base | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> tuple[dict[str, Any], NextVisitRecall]:
     """Pre-trains on the records of a folder.
@@ -45,6 +54,8 @@ def pretrain_run(
         `vocabulary.txt`, `config.json`, `metrics.json` and TensorBoard's `logs/`.
       config: Choices.
       resume: Go on where an interrupted run with the same choices stands.
+      base: Another run to begin with: its network, to whose vocabulary the codes of
+        these records are added.
       say: Called with a line about each step.
 
     Returns:
@@ -72,14 +83,27 @@ def pretrain_run(
     transform = folder / TRANSFORM_FOLDER
     if not transform.exists():
         say("computing vocabularies from the training split")
-        analyse(files["train"], str(transform))
+        draft = folder / f".{TRANSFORM_FOLDER}"
+        shutil.rmtree(draft, ignore_errors=True)
+        analyse(files["train"], str(draft))
+        if base is not None:
+            counts = grow_vocabularies(str(draft), base)
+            write_text(str(draft / GROWTH_FILE), json.dumps(counts))
+        draft.rename(transform)
     graph = TransformGraph.load(str(transform))
     say(f"{len(graph.codes):,} codes in the vocabulary")
+    growth: dict[str, Any] = {}
+    start = None
+    if base is not None:
+        start = Continuation(base, *read_vocabularies(str(transform)))
+        growth = json.loads((transform / GROWTH_FILE).read_text())
+        say(f"{growth['new_codes']:,} of them are new to {base.folder}")
     chosen = config.model_dump(exclude=_FREE)
     identity = {
         "choices": chosen,
         "vocabulary": graph.fingerprint,
         "records": _sizes(files),
+        **({"base": fingerprint(base)} if base else {}),
     }
     cache = tempfile.mkdtemp(prefix=".cache-", dir=folder)
     try:
@@ -97,6 +121,7 @@ def pretrain_run(
             CheckpointFile(
                 str(folder / CHECKPOINT_FILE), identity, config.checkpoint_minutes
             ),
+            start,
         )
         if made.chief:
             save_pretrained(made.model, made.targets, graph.codes, str(folder))
@@ -111,6 +136,9 @@ def pretrain_run(
         "next_visit": asdict(recall),
         "seconds": round(time.monotonic() - begun, 1),
     }
+    if base is not None:
+        new = len(set(made.targets.names) - set(base.targets.names))
+        metrics["base"] = {"run": base.folder, **growth, "new_targets": new}
     if made.chief:
         facts = {"claimpt_tf": claimpt_tf.__version__, **identity}
         write_text(str(folder / CONFIG_FILE), json.dumps(facts, indent=1) + "\n")

@@ -31,9 +31,11 @@ def task(kind: str) -> Task:
     if kind == "multi_label":
         outcome = {"kind": "next_visit"}
         index = {"kind": "each_visit", "visit": {}, "take": "random"}
-        return Task(name="next", index=index, outcome=outcome, window_days=365)
+        given = {"index": index, "outcome": outcome, "window_days": 365}
+        return Task.model_validate({"name": "next", **given})
     classes = CLASSES if kind == "multi_class" else None
-    return Task(name="charts", labels={"kind": kind, "classes": classes})
+    labels = {"kind": kind, "classes": classes}
+    return Task.model_validate({"name": "charts", "labels": labels})
 
 
 def planted(seed: int, rows: int = ROWS) -> tf.data.Dataset:

@@ -17,10 +17,14 @@ from claimpt_tf.claims.simulator.config import SimulationConfig
 from claimpt_tf.claims.simulator.simulate import simulate
 from claimpt_tf.claims.simulator.write import write_simulation
 from claimpt_tf.errors import ArtifactError, TrainingError
+from claimpt_tf.models.presets import backbone
 from claimpt_tf.training.choices import PretrainConfig
 from claimpt_tf.training.pretrain import load_backbone, pretrain
 from claimpt_tf.training.pretrain_run import pretrain_run
+from claimpt_tf.training.targets import Targets
+from claimpt_tf.training.transfer import Base, read_vocabularies
 from claimpt_tf.training.transform_graph import TransformGraph
+from claimpt_tf.visits.ids import FIRST_CODE
 from claimpt_tf.visits.ingest import ingest
 from tests.training.transformed import members, source
 
@@ -109,6 +113,27 @@ def test_a_run_holds_what_fine_tuning_needs(records: Path, whole: Path) -> None:
     }  # fmt: skip
     with pytest.raises(ArtifactError, match="holds a finished run"):
         pretrain_run(str(records), str(whole), CONFIG, resume=True)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_from_one_with_fewer_codes(
+    records: Path, whole: Path, tmp_path: Path
+) -> None:
+    codes, stems = read_vocabularies(str(whole / "transform"))
+    known = codes[7:]
+    network = backbone("tiny", FIRST_CODE + len(known), FIRST_CODE + len(stems))
+    targets = Targets.from_json((whole / "targets.json").read_text())
+    base = Base(str(whole), "tiny", network, known, stems, targets)
+    config = CONFIG.model_copy(update={"epochs": 1})
+    metrics, _ = pretrain_run(str(records), str(tmp_path / "run"), config, base=base)
+    assert metrics["base"] == {
+        "run": str(whole), "known_codes": len(known), "new_codes": 7, "new_stems": 0,
+        "new_targets": 0,
+    }  # fmt: skip
+    graph = TransformGraph.load(str(tmp_path / "run" / "transform"))
+    assert graph.codes == known + codes[:7]
+    grown = load_backbone(str(tmp_path / "run"), graph.codes)
+    assert grown.codes == FIRST_CODE + len(codes)
 
 
 def test_an_empty_split_is_named() -> None:

@@ -17,11 +17,15 @@ from claimpt_tf.errors import ClaimPTError
 PLUGINS = "claimpt.commands"  # entry points by which other packages add commands
 OWN = (
     "cohort",
+    "deploy",
     "export-meds",
     "finetune",
     "ingest",
     "predict",
     "pretrain",
+    "promote",
+    "rollback",
+    "score",
     "serve",
     "simulate",
 )  # modules of claimpt_tf.commands

@@ -8,10 +8,28 @@ import click
 @click.command()
 @click.argument("member_json", type=click.Path(exists=True, dir_okay=False))
 @click.option(
-    "--url", default="http://127.0.0.1:8501", show_default=True, help="The server."
+    "--url", default="http://127.0.0.1:8501", show_default=True, help="REST server."
 )
+@click.option("--grpc", "address", metavar="HOST:PORT", help="gRPC server instead.")
 @click.option("--name", default="claimpt", show_default=True, help="Model name.")
-def predict(member_json: str, url: str, name: str) -> None:
+@click.option("--version", "number", type=int, help="Of the model; else the latest.")
+@click.option("--explain", is_flag=True, help="Show which visits and codes made it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one line a member.")
+@click.option("--ca", metavar="PEM", help="Who signed the server's certificate.")
+@click.option(
+    "--certificate", nargs=2, metavar="PEM KEY", help="This client's, for mutual TLS."
+)
+def predict(
+    member_json: str,
+    url: str,
+    address: str | None,
+    name: str,
+    number: int | None,
+    explain: bool,
+    as_json: bool,
+    ca: str | None,
+    certificate: tuple[str, str] | None,
+) -> None:
     """Ask a served model for the risk of the members in MEMBER_JSON.
 
     \b
@@ -19,9 +37,44 @@ def predict(member_json: str, url: str, name: str) -> None:
       {"sex": "F", "birth_date": "2012-04-03", "index_date": "2023-06-30",
        "visits": [{"date": "2023-01-05", "type": "ED",
                    "codes": ["ICD10CM:J45.901", "HCPCS:99284"]}]}
+
+    \b
+    Examples:
+      claimpt predict member.json
+      claimpt predict member.json --explain
+      claimpt predict members.json --grpc 127.0.0.1:8500 --json
     """
+    import dataclasses
+    import json
+
     from claimpt_tf.serving.client import Client
+    from claimpt_tf.serving.grpc_client import GrpcClient
+    from claimpt_tf.serving.model_client import ModelClient
     from claimpt_tf.serving.requests import read_members
 
-    for risk in Client(url, name).predict(read_members(member_json)):
-        click.echo(f"{risk:.4f}")
+    client: ModelClient
+    if address:
+        client = GrpcClient(
+            address, name, version=number, ca=ca, certificate=certificate
+        )
+    else:
+        client = Client(url, name, version=number, ca=ca, certificate=certificate)
+    members = read_members(member_json)
+    with client:
+        if not explain:
+            for risk in client.predict(members):
+                click.echo(
+                    json.dumps({"probability": risk}) if as_json else f"{risk:.4f}"
+                )
+            return
+        for one in client.explain(members):
+            if as_json:
+                click.echo(json.dumps(dataclasses.asdict(one), default=str))
+                continue
+            click.echo(
+                f"{one.probability:.4f}  ({one.reference:.4f} without any visit)"
+            )
+            for visit in one.visits:
+                click.echo(f"  {visit.share:+.4f}  {visit.date} {visit.type}")
+                for code in visit.codes:
+                    click.echo(f"     {code.share:+.4f}  {code.code}")

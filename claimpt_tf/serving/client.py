@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import numpy as np
 import requests as http
 
 from claimpt_tf.serving.errors import InferenceError, ServingError
-from claimpt_tf.serving.requests import to_instances
+from claimpt_tf.serving.model_client import (
+    LONGEST_WAIT,
+    MESSAGE_LIMIT,
+    ModelClient,
+)
 
 _RETRIED = (429, 502, 503, 504)
 _CODES = {400: "INVALID_ARGUMENT", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED"}
-_LONGEST_WAIT = 5.0
-_MESSAGE_LIMIT = 500
 
 
 def _is_loopback(host: str) -> bool:
@@ -26,7 +29,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-class Client:
+class Client(ModelClient):
     """Asks a served model for risks.
 
     Connection failures and answers that mean "not now" (429, 502, 503, 504) are
@@ -40,6 +43,8 @@ class Client:
         retries: further attempts after the first.
         backoff: seconds before the second attempt; doubles each time.
         batch_size: members sent in one request.
+        ca: PEM file of who signed the server's certificate.
+        certificate: PEM files of this client's certificate and key.
 
     Example:
         client = Client("http://127.0.0.1:8501")
@@ -57,47 +62,51 @@ class Client:
         retries: int = 4,
         backoff: float = 0.2,
         batch_size: int = 64,
+        ca: str | None = None,
+        certificate: tuple[str, str] | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ServingError(
                 "the server's address must look like http://127.0.0.1:8501"
             )
-        if batch_size < 1:
-            raise ServingError("batch_size must be 1 or more")
+        super().__init__(batch_size)
         self._root = f"{url.rstrip('/')}/v1/models/{quote(name, safe='')}"
         self._path = "" if version is None else f"/versions/{version}"
         self._timeout = timeout
         self._retries = retries
         self._backoff = backoff
-        self._batch_size = batch_size
+        self._named: dict[str, list[str]] = {"predict": ["probability"]}
         self._session = http.Session()
+        self._session.verify = ca if ca else True
+        self._session.cert = certificate
         # A proxy set for the outer world cannot reach this machine's own loopback.
         self._session.trust_env = not _is_loopback(parts.hostname)
 
-    def predict(self, members: Sequence[Mapping[str, Any]]) -> list[float]:
-        """One risk a member, in their order.
-
-        Args:
-            members: as claimpt_tf.serving.requests describes them.
+    def run(
+        self, signature: str, inputs: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Outputs of a signature that takes named arrays.
 
         Raises:
-            InputError: a member is not as described; nothing is sent.
             InferenceError: the server refused the request; `code` says how.
             ServingError: no answer, even after trying again.
         """
-        scores: list[float] = []
-        for start in range(0, len(members), self._batch_size):
-            batch = to_instances(members[start : start + self._batch_size])
-            body = {"signature_name": "predict", "instances": batch}
-            answer = self._ask("POST", f"{self._path}:predict", body)
-            rows = answer.get("predictions")
-            if not isinstance(rows, list) or len(rows) != len(batch):
-                raise ServingError("the server's answer holds no prediction a member")
-            for row in rows:
-                score = row["probability"] if isinstance(row, dict) else row
-                scores.append(float(score))
-        return scores
+        columns = {name: array.tolist() for name, array in inputs.items()}
+        body = {"signature_name": signature, "inputs": columns}
+        outputs = self._ask("POST", f"{self._path}:predict", body).get("outputs")
+        if isinstance(outputs, list):  # a single output stands without its name
+            names = self._outputs(signature)
+            outputs = {names[0]: outputs}
+        if not isinstance(outputs, dict):
+            raise ServingError("the server's answer holds no outputs")
+        return {name: np.asarray(value) for name, value in outputs.items()}
+
+    def _outputs(self, signature: str) -> list[str]:
+        if signature not in self._named:
+            found = self.metadata()["metadata"]["signature_def"]["signature_def"]
+            self._named.update({n: list(one["outputs"]) for n, one in found.items()})
+        return self._named[signature]
 
     def status(self) -> list[dict[str, Any]]:
         """The versions the server knows: `version`, `state` and `status` of each.
@@ -159,7 +168,7 @@ class Client:
                 asked = answer.headers.get("Retry-After", "")
                 pause = float(asked) if asked.isdigit() else 0.0
             if attempt < self._retries:
-                time.sleep(min(max(pause, self._backoff * 2**attempt), _LONGEST_WAIT))
+                time.sleep(min(max(pause, self._backoff * 2**attempt), LONGEST_WAIT))
         raise failure
 
     def _content(self, answer: http.Response) -> dict[str, Any]:
@@ -179,15 +188,9 @@ class Client:
         status = answer.status_code
         code = _CODES.get(status, "UNAVAILABLE" if status in _RETRIED else "UNKNOWN")
         return InferenceError(
-            code, f"{self._root} refused with {status}: {message[:_MESSAGE_LIMIT]}"
+            code, f"{self._root} refused with {status}: {message[:MESSAGE_LIMIT]}"
         )
 
     def close(self) -> None:
         """Closes the connections that are kept open."""
         self._session.close()
-
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

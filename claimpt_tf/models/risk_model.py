@@ -8,10 +8,12 @@ from typing import Any
 import keras
 import keras_hub
 
+from claimpt_tf.models.decayed_counts import COUNTED, DecayedCounts
 from claimpt_tf.models.inputs import backbone_inputs
 from claimpt_tf.models.presets import PRESETS
 from claimpt_tf.models.risk_head import RiskHead
 from claimpt_tf.models.timeline_backbone import TimelineBackbone
+from claimpt_tf.models.tree_ensemble import TreeEnsemble
 
 HEAD_WEIGHTS = "task.weights.h5"  # keras-hub's name for what a task adds
 
@@ -25,6 +27,8 @@ class RiskModel(keras_hub.models.Task):
 
     Args:
       backbone: Any backbone; its weights are shared, not copied.
+      counts: Features that the trees read.
+      trees: Gradient-boosted trees whose score is added to the network's.
 
     Example:
       >>> model = RiskModel.from_preset("tiny", codes=50, stems=20)
@@ -38,17 +42,40 @@ class RiskModel(keras_hub.models.Task):
         self,
         backbone: TimelineBackbone,
         preprocessor: None = None,
+        counts: DecayedCounts | None = None,
+        trees: TreeEnsemble | None = None,
         name: str = "risk_model",
         **kwargs: Any,
     ) -> None:
         inputs = backbone_inputs()
         state = backbone(inputs)
-        logit = RiskHead(dtype=backbone.dtype_policy, name="risk_head")(state)
+        read = [state]
+        if counts is not None and trees is not None:
+            read.append(trees(counts(*(inputs[name] for name in COUNTED))))
+        logit = RiskHead(dtype=backbone.dtype_policy, name="risk_head")(*read)
         self.backbone, self.preprocessor = backbone, preprocessor
+        self.counts, self.trees = counts, trees
         kwargs.setdefault("compile", False)  # fine-tuning compiles what it fits
         super().__init__(
             inputs=inputs, outputs={"logit": logit, "state": state}, name=name, **kwargs
         )
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that rebuild the model."""
+        beside = {
+            name: layer and keras.layers.serialize(layer)
+            for name, layer in (("counts", self.counts), ("trees", self.trees))
+        }
+        return {**super().get_config(), **beside}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> RiskModel:
+        """Rebuilds the model."""
+        config = dict(config)
+        for name in ("counts", "trees"):
+            if config.get(name):
+                config[name] = keras.layers.deserialize(config[name])
+        return super().from_config(config)
 
     def save_to_preset(self, preset_dir: str, max_shard_size: float = 10) -> None:
         """Writes the backbone as a preset, and the head's weights beside it.

@@ -28,6 +28,7 @@ from claimpt_tf.tasks.labels import (
 from claimpt_tf.tasks.member_tables import DataEnd, MemberTables
 from claimpt_tf.tasks.outcome_spec import Definition
 from claimpt_tf.tasks.spec import Task
+from claimpt_tf.tasks.unlabelled import NO_LABEL, unlabelled_rows
 from claimpt_tf.visits.records import LABELLED_SCHEMA
 
 _COUNTED_KINDS = ("binary", "time_to_event")
@@ -42,12 +43,15 @@ class Labelled:
         splits: the split of each example.
         attrition: true counts, by those splits.
         table_rows: rows of the table of labels whose member is among these.
+        unlabelled: what `unlabelled_rows` finds in the training split, as examples
+            whose label is -1; none of a task whose past cannot be searched.
     """
 
     examples: pl.DataFrame
     splits: pl.Series
     attrition: Attrition
     table_rows: list[int] = field(default_factory=list)
+    unlabelled: pl.DataFrame = field(default_factory=LABELLED_SCHEMA.to_frame)
 
 
 def label(
@@ -118,7 +122,15 @@ def label(
         task.label_kind or "binary",
         _class_counts(task, rows),
     )
-    return Labelled(examples, splits, attrition, table_rows)
+    unlabelled = LABELLED_SCHEMA.to_frame()
+    if split == "train" and task.definition is not None and task.definition.by_visit:
+        told = rows["member"]
+        if table is not None:
+            told = pl.concat([told, _table_days(table, members)["member"]])
+        outside = unlabelled_rows(task, members, told.unique(), end)
+        outside = with_label_columns(outside.with_columns(label=NO_LABEL))
+        unlabelled = _examples(task, members, outside)
+    return Labelled(examples, splits, attrition, table_rows, unlabelled)
 
 
 class _Funnel:

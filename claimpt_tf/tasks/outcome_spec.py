@@ -52,6 +52,16 @@ class Definition(Block):
         description="the outcome must begin in the N days after the gap"
     )
 
+    @property
+    def by_visit(self) -> bool:
+        """Whether a single visit decides, so that the past can be searched for it."""
+        outcome = self.outcome
+        return (
+            outcome.kind == "event"
+            and outcome.min_count == 1
+            and outcome.min_cost is None
+        )
+
 
 class Censoring(Block):
     """What becomes of rows whose window is not seen to its end."""

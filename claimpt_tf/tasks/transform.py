@@ -25,6 +25,7 @@ from claimpt_tf.tasks.cohort import label
 from claimpt_tf.tasks.label_table import LabelRows, read_labels
 from claimpt_tf.tasks.member_tables import DataEnd
 from claimpt_tf.tasks.spec import Task
+from claimpt_tf.tasks.unlabelled import UNLABELLED
 from claimpt_tf.visits.records import decode, encode
 
 FEWEST_IN_BATCH, MOST_IN_BATCH = 1000, 4000
@@ -51,7 +52,8 @@ class FindDataEnd(beam.PTransform):
 class LabelRecords(beam.PTransform):
     """Records (serialized, bytes) to a task's labelled examples and its attrition.
 
-    The result is a dict: `examples`, split -> serialized labelled examples;
+    The result is a dict: `examples`, split -> serialized labelled examples, of
+    training records also the split `unlabelled` (see `unlabelled_rows`);
     `attrition`, a dict a batch, as `Attrition.to_dict` makes it (true counts; merge
     them with `claimpt_tf.tasks.attrition.merge`); `table_rows`, a list a batch, the
     rows of the table of labels whose member was found. None of it depends on how
@@ -84,6 +86,8 @@ class LabelRecords(beam.PTransform):
             end = records | "DataEnd" >> FindDataEnd()
         table = self._table
         splits = (table.splits if table else ()) or (self._split,)
+        if self._split == "train":
+            splits = (*splits, UNLABELLED)
         payload = b"" if table is None else _pack(table.rows)
         tags = {f"examples-{split}": split for split in splits}
         outputs = (
@@ -166,6 +170,8 @@ class _LabelBatch(beam.DoFn):
             labelled.splits, encode(labelled.examples), strict=True
         ):
             yield beam.pvalue.TaggedOutput(f"examples-{split}", example)
+        for example in encode(labelled.unlabelled):
+            yield beam.pvalue.TaggedOutput(f"examples-{UNLABELLED}", example)
         yield beam.pvalue.TaggedOutput(self.ATTRITION, labelled.attrition.to_dict())
         yield beam.pvalue.TaggedOutput(self.TABLE_ROWS, labelled.table_rows)
 

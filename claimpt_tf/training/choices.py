@@ -19,10 +19,13 @@ class Limits:
     Attributes:
       visits: Visits a patient; at scoring the latest ones, in pre-training any run.
       codes: Codes a visit, the first ones.
+      lookback_days: At scoring, visits that began so many days before the index date,
+        or earlier, are left out; None keeps them. Labelled examples hold none.
     """
 
     visits: int = 64
     codes: int = 10
+    lookback_days: int | None = None
 
 
 class PretrainConfig(BaseModel):
@@ -145,12 +148,14 @@ class Question:
       at_visits: Index dates are ends of visits, not calendar days.
       by_visit: A single visit decides the outcome, so that the past can be searched
         for it.
+      own_labels: Labels are that outcome, not told by a table.
     """
 
     window_days: int
     gap_days: int = 0
     at_visits: bool = False
     by_visit: bool = True
+    own_labels: bool = True
 
 
 class FinetuneConfig(BaseModel):
@@ -172,6 +177,9 @@ class FinetuneConfig(BaseModel):
       weight_decay: Decoupled decay.
       ema: Decay of the moving average of the weights, in `adapt`.
       dates: Dates a member and epoch, in `adapt`.
+      rehearsals: Passes over the training members in `adapt`, at most.
+      most_rehearsed: Members outside the cohort who take part in `adapt`, at most.
+      trees: Whether `adapt` grows trees on decayed counts beside the network.
       max_visits: Latest visits that are read.
       max_codes: Codes a visit.
       patience: Epochs without a better validation loss before stopping.
@@ -191,6 +199,9 @@ class FinetuneConfig(BaseModel):
     weight_decay: float = Field(1e-2, ge=0)
     ema: float = Field(0.98, ge=0, lt=1)
     dates: int = Field(16, ge=1)
+    rehearsals: int = Field(4, ge=1)
+    most_rehearsed: int = Field(50_000, ge=0)
+    trees: bool = True
     max_visits: int = Field(64, ge=2)
     max_codes: int = Field(10, ge=1)
     patience: int = Field(2, ge=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,10 +14,23 @@ from claimpt_tf.errors import TaskError
 from claimpt_tf.models.risk_model import RiskModel, risk_model
 from claimpt_tf.models.timeline_backbone import TimelineBackbone
 from claimpt_tf.training.adapter import Adapter
-from claimpt_tf.training.batches import batch_count, batches_from, dated_batches
+from claimpt_tf.training.batches import (
+    READ_BATCH,
+    batch_count,
+    batches_from,
+    dated_batches,
+)
+from claimpt_tf.training.boosted_trees import (
+    Counter,
+    decayed_counts,
+    fill,
+    grow,
+    rounds_of,
+    tree_layer,
+)
 from claimpt_tf.training.checkpoints import CheckpointFile
 from claimpt_tf.training.choices import FinetuneConfig, Question
-from claimpt_tf.training.label_head import fit_label_head, platt
+from claimpt_tf.training.label_head import LabelHead, fit_label_head, platt
 from claimpt_tf.training.label_training import (
     LabelTrainer,
     layerwise_adamw,
@@ -42,6 +56,8 @@ def finetune(
     log_dir: str | None = None,
     labelled: np.ndarray | None = None,
     checkpoint: CheckpointFile | None = None,
+    unlabelled: tf.data.Dataset | None = None,
+    codes: Sequence[str] = (),
 ) -> tuple[RiskModel, str, Scorer]:
     """Trains a risk model for one task.
 
@@ -55,6 +71,9 @@ def finetune(
       labelled: bool [N], which training rows' labels may be used; None for all.
         Adaptation needs no labels, and sees the past of every training member.
       checkpoint: Where the run's state is kept; it goes on from there if there is one.
+      unlabelled: Batches of training members outside the cohort, whose past adaptation
+        sees too.
+      codes: The code vocabulary, in file order; without it no trees are grown.
 
     Returns:
       A model of `risk_model`, the recipe that was followed, and what scores with it.
@@ -73,7 +92,8 @@ def finetune(
         )
     recipe = config.recipe
     if recipe == "auto":
-        enough = question.by_visit and _past_outcomes(train) >= FEWEST_PAST_OUTCOMES
+        seen = train if unlabelled is None else train.concatenate(unlabelled)
+        enough = question.by_visit and _past_outcomes(seen) >= FEWEST_PAST_OUTCOMES
         recipe = "adapt" if enough else "labels"
     head = model.get_layer("risk_head")
     scorer = Scorer(model, config.limits)
@@ -94,9 +114,16 @@ def finetune(
         head.shift.assign(bias[0])
         head.correction.assign(kernel[:, 0])
     else:
-        _adapt(model, train, valid, question, config, log_dir, checkpoint)
-        rows = scorer(chosen)
-        fitted = fit_label_head(rows.logit, rows.state, rows.label, rows.patient)
+        past = rehearsal(train, unlabelled, config)
+        _adapt(model, past, valid, question, config, log_dir, checkpoint)
+        if config.trees and len(codes):
+            model, fitted, scorer = _with_trees(
+                model, past, chosen, valid, question, config, codes
+            )
+            head = model.get_layer("risk_head")
+        else:
+            rows = scorer(chosen)
+            fitted = fit_label_head(rows.logit, rows.state, rows.label, rows.patient)
         head.scale.assign(fitted.scale)
         head.shift.assign(fitted.shift)
         head.correction.assign(fitted.correction)
@@ -126,9 +153,73 @@ def latest_rows(source: tf.data.Dataset) -> np.ndarray:
     return chosen
 
 
+def rehearsal(
+    train: tf.data.Dataset, unlabelled: tf.data.Dataset | None, config: FinetuneConfig
+) -> tf.data.Dataset:
+    """Whose past adaptation trains on, one timeline a member.
+
+    Members of the cohort and others take turns, batch by batch, so that training meets
+    both throughout.
+
+    Args:
+      train: Batches of transformed labelled examples of training members.
+      unlabelled: The same of training members outside the cohort, or None.
+      config: Choices.
+    """
+    own = with_rows(train, latest_rows(train))
+    if unlabelled is None or not config.most_rehearsed:
+        return own
+    others = unlabelled.unbatch().take(config.most_rehearsed).batch(READ_BATCH).cache()
+    sizes = [sum(1 for _ in one) for one in (own, others)]
+    if not sizes[1]:
+        return own
+    turns = np.argsort(
+        np.concatenate([(np.arange(size) + 0.5) / size for size in sizes]),
+        kind="stable",
+    )
+    whose = np.repeat(np.arange(2), sizes)[turns]
+    return tf.data.Dataset.choose_from_datasets(
+        [own, others], tf.data.Dataset.from_tensor_slices(whose.astype(np.int64))
+    )
+
+
+def _with_trees(
+    model: RiskModel, past: tf.data.Dataset, chosen: tf.data.Dataset,
+    valid: tf.data.Dataset, question: Question, config: FinetuneConfig,
+    codes: Sequence[str],
+) -> tuple[RiskModel, LabelHead, Scorer]:  # fmt: skip
+    """The adapted network with trees beside it, and the label head of their sum.
+
+    The head is fitted where trees have not seen the labels; the trees that are kept
+    have, where the labels are the outcome they rehearsed.
+    """
+    counts = decayed_counts(codes, past)
+    counter = Counter(counts, question, config)
+    rows = counter.past(past)
+    rounds = rounds_of(rows, config.seed)
+    trees = tree_layer(rounds)
+    fill(trees, grow(rows, rounds, config.seed))
+    both = RiskModel(model.backbone, counts=counts, trees=trees)
+    head = both.get_layer("risk_head")
+    head.set_weights(model.get_layer("risk_head").get_weights())
+    scorer = Scorer(both, config.limits)
+    alone = scorer(valid)
+    head.tree_scale.assign(1.0)
+    beside = scorer(valid).logit - alone.logit
+    head.tree_scale.assign(np.std(alone.logit) / max(float(np.std(beside)), 1e-6))
+    labelled = scorer(chosen)
+    fitted = fit_label_head(
+        labelled.logit, labelled.state, labelled.label, labelled.patient
+    )
+    if question.own_labels:
+        more = counter.labelled(chosen, int(rows.member.max()) + 1)
+        fill(trees, grow(rows.with_more(more), rounds, config.seed))
+    return both, fitted, scorer
+
+
 def _adapt(
     model: RiskModel,
-    train: tf.data.Dataset,
+    past: tf.data.Dataset,
     valid: tf.data.Dataset,
     question: Question,
     config: FinetuneConfig,
@@ -137,9 +228,9 @@ def _adapt(
 ) -> None:
     """Continues training on the task's own outcome in each member's past."""
     adapter = Adapter(model, question.window_days, question.gap_days)
-    past = with_rows(train, latest_rows(train))
     steps = batch_count(past, config.batch_size)[0]
-    adapter.compile(layerwise_adamw(model.backbone, steps, config), jit_compile=False)
+    passes = config.model_copy(update={"epochs": config.rehearsals})
+    adapter.compile(layerwise_adamw(model.backbone, steps, passes), jit_compile=False)
     cut: dict[str, Any] = {
         "ahead": question.window_days + question.gap_days,
         "dates": config.dates,
@@ -153,7 +244,7 @@ def _adapt(
         adapter,
         tf.distribute.get_strategy(),
         WeightAverage(adapter.trainable_variables, config.ema),
-        config.epochs,
+        config.rehearsals,
         config.patience,
         loop_callbacks("adaptation", config.batch_size, log_dir),
         checkpoint,

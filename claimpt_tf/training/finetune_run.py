@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from claimpt_tf.tasks.draws import ranks
 from claimpt_tf.tasks.shots import shots as draw_shots
 from claimpt_tf.tasks.spec import Task
 from claimpt_tf.tasks.transform import build_cohort
+from claimpt_tf.tasks.unlabelled import UNLABELLED
 from claimpt_tf.training.checkpoints import CHECKPOINT_FILE, CheckpointFile
 from claimpt_tf.training.choices import FinetuneConfig, Question
 from claimpt_tf.training.endpoints.registry import endpoint_for
@@ -102,7 +103,7 @@ def finetune_run(
     sources = labelled_sources(
         {
             split: [str(folder / COHORT_FOLDER / f"Split-{split}" / "*")]
-            for split in SPLITS
+            for split in (*SPLITS, UNLABELLED)
             if (folder / COHORT_FOLDER / f"Split-{split}").exists()
         },
         graph.layer,
@@ -115,7 +116,7 @@ def finetune_run(
     checkpoint = CheckpointFile(str(folder / CHECKPOINT_FILE), identity)
     made = finetune_and_score(
         network, sources, cohort.task, config, str(folder / LOG_FOLDER), labelled,
-        checkpoint,
+        checkpoint, graph.codes,
     )  # fmt: skip
     for note in made.notes:
         say(f"note: {note}")
@@ -169,6 +170,7 @@ def finetune_and_score(
     log_dir: str | None = None,
     labelled: np.ndarray | None = None,
     checkpoint: CheckpointFile | None = None,
+    codes: Sequence[str] = (),
 ) -> Finetuned:
     """Fine-tunes on `train` and `eval`, and scores every split.
 
@@ -176,16 +178,20 @@ def finetune_and_score(
       network: A backbone; it is changed.
       sources: Split -> batches of transformed labelled examples. Of splits other than
         train and eval nothing is learned. Without rows in eval, a fifth of the
-        labelled training members is held out instead.
+        labelled training members is held out instead. `unlabelled`, if it is there,
+        is rehearsed on and not scored.
       task: The question.
       config: Choices.
       log_dir: Where TensorBoard scalars go.
       labelled: bool [N], which training rows' labels may be used; None for all.
       checkpoint: Where the run's state is kept; it goes on from there if there is one.
+      codes: The code vocabulary, in file order; without it no trees are grown.
 
     Raises:
       TaskError: The labels are all the same, or of a kind that cannot be learned.
     """
+    unlabelled = sources.get(UNLABELLED)
+    sources = {split: one for split, one in sources.items() if split != UNLABELLED}
     ids = {split: column(one, "patient_id") for split, one in sources.items()}
     filled = {split: one for split, one in sources.items() if len(ids[split])}
     if "train" not in filled:
@@ -205,8 +211,9 @@ def finetune_and_score(
         labelled = labelled[rest]
     learn = _learn_risk if task.label_kind == "binary" else _learn_endpoint
     model, recipe, table, facts = learn(
-        network, train, valid, filled, task, config, log_dir, labelled, checkpoint
-    )
+        network, train, valid, filled, task, config, log_dir, labelled, checkpoint,
+        unlabelled, codes,
+    )  # fmt: skip
     return Finetuned(model, recipe, table, notes, facts)
 
 
@@ -231,10 +238,11 @@ def _learn_risk(
     network: Any, train: tf.data.Dataset, valid: tf.data.Dataset,
     sources: Mapping[str, tf.data.Dataset], task: Task, config: FinetuneConfig,
     log_dir: str | None, labelled: np.ndarray, checkpoint: CheckpointFile | None,
+    unlabelled: tf.data.Dataset | None, codes: Sequence[str],
 ) -> _Learned:  # fmt: skip
     model, recipe, scorer = finetune(
         network, train, valid, question_of(task), config, log_dir,
-        None if labelled.all() else labelled, checkpoint,
+        None if labelled.all() else labelled, checkpoint, unlabelled, codes,
     )  # fmt: skip
     table = predictions_table({split: scorer(one) for split, one in sources.items()})
     return model, recipe, table, {}
@@ -244,7 +252,9 @@ def _learn_endpoint(
     network: Any, train: tf.data.Dataset, valid: tf.data.Dataset,
     sources: Mapping[str, tf.data.Dataset], task: Task, config: FinetuneConfig,
     log_dir: str | None, labelled: np.ndarray, checkpoint: CheckpointFile | None,
+    unlabelled: tf.data.Dataset | None, codes: Sequence[str],
 ) -> _Learned:  # fmt: skip
+    del unlabelled, codes  # there is no outcome whose windows could be rehearsed
     chosen = train if labelled.all() else with_rows(train, labelled)
     endpoint = endpoint_for(task.label_kind).of(task, chosen)
     model, recipe, scorer = finetune_endpoint(
@@ -281,12 +291,10 @@ def question_of(task: Task) -> Question:
     asked = task.definition
     if asked is None:
         return Question(0, by_visit=False)
-    outcome = asked.outcome
     return Question(
         asked.window_days,
         asked.gap_days,
         at_visits=task.index.kind == "each_visit",
-        by_visit=outcome.kind == "event"
-        and outcome.min_count == 1
-        and outcome.min_cost is None,
+        by_visit=asked.by_visit,
+        own_labels=task.labels is None,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.dsl.io import fileio
@@ -35,8 +36,8 @@ def run_fn(fn_args: FnArgs) -> None:
       fn_args: `custom_config` holds `config` (fields of a FinetuneConfig), `preset`,
         the size of a network without a base model, and `export`, whether a SavedModel
         is written. The task is the cohort's. `eval_files` are those of every split but
-        train. `base_model` is the pre-trained model; without one the
-        network starts fresh.
+        train, the unlabelled members among them. `base_model` is the pre-trained
+        model; without one the network starts fresh.
 
     Raises:
       TaskError: A SavedModel is asked for, and the labels are not yes or no.
@@ -70,6 +71,7 @@ def run_fn(fn_args: FnArgs) -> None:
         task,
         config,
         fn_args.model_run_dir,
+        codes=graph.codes,
     )
     folder = keras_folder(fn_args.serving_model_dir)
     os.makedirs(folder, exist_ok=True)
@@ -81,7 +83,7 @@ def run_fn(fn_args: FnArgs) -> None:
     export_risk_model(
         made.model,
         graph.layer,
-        config.limits,
+        replace(config.limits, lookback_days=task.lookback_days),
         fn_args.serving_model_dir,
         {
             "kind": "risk",

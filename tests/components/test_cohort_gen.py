@@ -14,6 +14,7 @@ from tfx.types.channel import Channel
 from claimpt_tf.claims.privacy import hash_members, load_key
 from claimpt_tf.errors import InputError, TaskError
 from claimpt_tf.tasks.spec import Task, label_task, load_task
+from claimpt_tf.tasks.unlabelled import UNLABELLED
 from claimpt_tf.visits.records import decode, encode, read_records, write_records
 from claimpt_tf.visits.splits import SPLITS, split_of
 from components.cohort_gen.component import CohortAttrition, CohortGen
@@ -59,7 +60,7 @@ def execute(records: Path, folder: Path, asked: Task, key_file: str = "") -> Pat
         outputs,
         {"task": asked.model_dump_json(), "key_file": key_file},
     )
-    assert set(json.loads(cohort.split_names)) == set(SPLITS)
+    assert set(json.loads(cohort.split_names)) == {*SPLITS, UNLABELLED}
     return folder
 
 

@@ -15,6 +15,7 @@ import claimpt_tf.models as room
 from claimpt_tf.models.backbone import ClaimBackbone
 from claimpt_tf.models.category_head import CategoryHead
 from claimpt_tf.models.classification_head import ClassificationHead
+from claimpt_tf.models.decayed_counts import COUNTED, DecayedCounts
 from claimpt_tf.models.index_token import IndexToken
 from claimpt_tf.models.observation_year import ObservationYear
 from claimpt_tf.models.paper_backbone import PaperBackbone
@@ -26,6 +27,7 @@ from claimpt_tf.models.row_embedding import RowEmbedding
 from claimpt_tf.models.temporal_block import TemporalBlock
 from claimpt_tf.models.token_dense import TokenDense
 from claimpt_tf.models.token_order import AskedTokens, KnownBy, VisitTokens
+from claimpt_tf.models.tree_ensemble import NO_LEAF, TreeEnsemble
 from claimpt_tf.models.visit_embedding import VisitEmbedding
 from claimpt_tf.models.window_head import WindowHead
 from tests.models.batch import CODES, STEMS
@@ -75,6 +77,27 @@ def paper_backbone(dtype: Any) -> PaperBackbone:
     return PaperBackbone(CODES, width=WIDTH, visits=4, dtype=dtype)
 
 
+def decayed_counts(dtype: Any) -> DecayedCounts:
+    layer = DecayedCounts(CODES, 9, dtype=dtype)
+    layer.build()
+    drawn = np.random.default_rng(2).integers(-1, 9, (CODES, 3))
+    drawn[0] = -1
+    layer.column_of.assign(drawn)
+    return layer
+
+
+def stumps(dtype: Any) -> TreeEnsemble:
+    """Two trees: a stump on feature 1, and one with three leaves on 0 and 2."""
+    layer = TreeEnsemble(2, 3, dtype=dtype)
+    layer.build(None)
+    layer.feature.assign([[1, 0], [0, 2]])
+    layer.threshold.assign([[0.3, 0], [0.1, -0.2]])
+    layer.paths.assign([[[1, -1, 0], [0, 0, 0]], [[1, -1, -1], [0, 1, -1]]])
+    layer.depth.assign([[1, 1, NO_LEAF], [1, 2, 2]])
+    layer.value.assign([[0.5, -0.5, 0], [1, 2, 4]])
+    return layer
+
+
 CASES = {
     "AskedTokens": Case(lambda d: AskedTokens(dtype=d), "tokens query_day", "dates"),
     "CategoryHead": Case(lambda d: CategoryHead(7, 4, dtype=d), "visits", "visits"),
@@ -82,6 +105,7 @@ CASES = {
     "ClassificationHead": Case(
         lambda d: ClassificationHead(6, dtype=d), "states", "dates"
     ),
+    "DecayedCounts": Case(decayed_counts, " ".join(COUNTED), "dates"),
     "IndexToken": Case(
         lambda d: IndexToken(WIDTH, dtype=d),
         "visits known_day padded query_day sex birth_day",
@@ -102,6 +126,13 @@ CASES = {
     ),
     "RiskHead": Case(lambda d: RiskHead(dtype=d), "states", "dates"),
     "RiskModel": Case(lambda d: RiskModel(claim_backbone(d)), "", "dates dates"),
+    "RiskModel with trees": Case(
+        lambda d: RiskModel(
+            claim_backbone(d), counts=decayed_counts(d), trees=stumps(d)
+        ),
+        "",
+        "dates dates",
+    ),
     "RowEmbedding": Case(
         lambda d: RowEmbedding(6, WIDTH, dtype=d), "visit_type", "visits"
     ),
@@ -109,6 +140,7 @@ CASES = {
         lambda d: TemporalBlock(WIDTH, 2, 16, dtype=d), "tokens days visible", "tokens"
     ),
     "TokenDense": Case(lambda d: TokenDense(5, "relu", dtype=d), "visits", "visits"),
+    "TreeEnsemble": Case(stumps, "states", "dates"),
     "VisitEmbedding": Case(
         lambda d: VisitEmbedding(CODES, STEMS, WIDTH, dtype=d),
         "code_ids stem_ids visit_type visit_day visit_length log_cost birth_day",

@@ -23,6 +23,7 @@ from claimpt_tf.tasks.spec import (
     with_label_table,
 )
 from claimpt_tf.tasks.transform import build_cohort
+from claimpt_tf.tasks.unlabelled import UNLABELLED
 from claimpt_tf.visits.records import (
     LABELLED_SCHEMA,
     decode,
@@ -334,6 +335,7 @@ def written(folder: Path) -> dict[str, pl.DataFrame]:
             list(read_records(sorted(split.iterdir())))
         )
         for split in sorted(folder.glob("Split-*"))
+        if split.name != f"Split-{UNLABELLED}"
     }
 
 

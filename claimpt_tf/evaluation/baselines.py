@@ -7,7 +7,7 @@ keep a patient's rows together and hold like shares of positives.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,6 +79,55 @@ class Counted:
     test: sparse.csr_matrix
 
 
+@dataclass(frozen=True)
+class CountMatrices:
+    """Count features made once, from which any training rows can be taken.
+
+    Columns are those of all training rows; no label decides over one.
+
+    Attributes:
+        train: CSR, (training rows, features).
+        labels: 0 or 1, (training rows,).
+        patients: whose row it is, (training rows,).
+        test: CSR, (test rows, features).
+    """
+
+    train: sparse.csr_matrix
+    labels: NDArray[np.int64]
+    patients: NDArray[np.object_]
+    test: sparse.csr_matrix
+
+    @classmethod
+    def of(
+        cls,
+        train: pl.DataFrame,
+        test: pl.DataFrame,
+        category_of: CategoryOf | None = None,
+    ) -> CountMatrices:
+        """Features of labelled examples, the columns learnt from `train`."""
+        features = CountFeatures(category_of).fit(train)
+        return cls(
+            features.transform(train),
+            _labels(train),
+            train["patient_id"].to_numpy(),
+            features.transform(test),
+        )
+
+    def counted(
+        self, chosen: NDArray[np.bool_] | None = None, seed: int = 0
+    ) -> Counted:
+        """The chosen training rows (all by default) with folds for tuning.
+
+        Raises:
+            TaskError: the chosen rows have one class only.
+        """
+        if chosen is None:
+            chosen = np.ones(len(self.labels), bool)
+        labels = _both_classes(self.labels[chosen])
+        folds = folds_of(labels, self.patients[chosen], seed)
+        return Counted(self.train[np.flatnonzero(chosen)], labels, folds, self.test)
+
+
 def fit_predict(
     train: pl.DataFrame,
     test: pl.DataFrame,
@@ -139,14 +188,7 @@ def count(
     category_of: CategoryOf | None = None,
 ) -> Counted:
     """Count features of both splits and folds of the first."""
-    labels = _labels(train)
-    features = CountFeatures(category_of).fit(train)
-    return Counted(
-        train=features.transform(train),
-        labels=labels,
-        folds=_folds(labels, train["patient_id"].to_numpy(), seed),
-        test=features.transform(test),
-    )
+    return CountMatrices.of(train, test, category_of).counted(seed=seed)
 
 
 def logistic(counted: Counted) -> Floats:
@@ -163,17 +205,34 @@ def logistic(counted: Counted) -> Floats:
     return model.predict_proba(test)[:, 1].astype(np.float64)
 
 
+@dataclass(frozen=True)
+class Trees:
+    """A tuned setting of LightGBM.
+
+    Attributes:
+        settings: size of the trees.
+        rounds: how many there are.
+    """
+
+    settings: Mapping[str, float]
+    rounds: int
+
+
 def boosted(counted: Counted, seed: int = 0) -> Floats:
     """LightGBM on counts; tree size and number of trees by log loss over the folds."""
-    rows = len(counted.labels)
-    sizes = {"min_data_in_leaf": int(np.clip(rows // 20, 5, 20)), "seed": seed}
+    model = boost(counted.train, counted.labels, tuned(counted, seed), seed)
+    return np.asarray(model.predict(counted.test), dtype=np.float64)
+
+
+def tuned(counted: Counted, seed: int = 0) -> Trees:
+    """The setting of `LIGHTGBM_GRID` and number of trees with the lowest log loss."""
     data = lgb.Dataset(
         counted.train, counted.labels, free_raw_data=False, params=_LIGHTGBM_FIXED
     )
-    best, rounds, lowest = LIGHTGBM_GRID[0], ROUNDS_UNTUNED, float("inf")
+    best, lowest = Trees(LIGHTGBM_GRID[0], ROUNDS_UNTUNED), float("inf")
     for setting in LIGHTGBM_GRID if counted.folds else ():
         history = lgb.cv(
-            {**_LIGHTGBM_FIXED, **sizes, **setting},
+            {**_LIGHTGBM_FIXED, **_sizes(len(counted.labels), seed), **setting},
             data,
             num_boost_round=_MAX_ROUNDS,
             folds=counted.folds,
@@ -181,12 +240,21 @@ def boosted(counted: Counted, seed: int = 0) -> Floats:
         )
         losses = np.asarray(history["valid binary_logloss-mean"])
         if losses.min() < lowest:
-            best, rounds = setting, int(losses.argmin()) + 1
-            lowest = float(losses.min())
-    model = lgb.train(
-        {**_LIGHTGBM_FIXED, **sizes, **best}, data, num_boost_round=rounds
-    )
-    return np.asarray(model.predict(counted.test), dtype=np.float64)
+            best, lowest = Trees(setting, int(losses.argmin()) + 1), losses.min()
+    return best
+
+
+def boost(
+    rows: sparse.csr_matrix, labels: NDArray[np.int64], trees: Trees, seed: int = 0
+) -> lgb.Booster:
+    """LightGBM with a setting that is known."""
+    settings = {**_LIGHTGBM_FIXED, **_sizes(len(labels), seed), **trees.settings}
+    data = lgb.Dataset(rows, labels, params=_LIGHTGBM_FIXED)
+    return lgb.train(settings, data, num_boost_round=trees.rounds)
+
+
+def _sizes(rows: int, seed: int) -> dict[str, int]:
+    return {"min_data_in_leaf": int(np.clip(rows // 20, 5, 20)), "seed": seed}
 
 
 def _labels(train: pl.DataFrame) -> NDArray[np.int64]:
@@ -195,15 +263,20 @@ def _labels(train: pl.DataFrame) -> NDArray[np.int64]:
     labels = train["label"].to_numpy()
     if not len(labels) or not np.isin(labels, (0, 1)).all():
         raise ArtifactError("training labels must be 0 or 1, and there must be some")
-    if labels.min() == labels.max():
+    return _both_classes(labels.astype(np.int64))
+
+
+def _both_classes(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    if not len(labels) or labels.min() == labels.max():
+        one = f" have label {labels[0]}" if len(labels) else ""
         raise TaskError(
-            f"all {len(labels)} training rows have label {labels[0]}; baselines need "
+            f"all {len(labels)} training rows{one}; baselines need "
             "both classes: widen the task's population or outcome window"
         )
-    return labels.astype(np.int64)
+    return labels
 
 
-def _folds(labels: NDArray[np.int64], patients: NDArray, seed: int) -> Folds:
+def folds_of(labels: NDArray[np.int64], patients: NDArray, seed: int) -> Folds:
     """Stratified folds that keep patients whole; none when a class has one patient."""
     scarcest = min(len(np.unique(patients[labels == one])) for one in (0, 1))
     wanted = FOLDS_OF_MANY if len(labels) > MANY_ROWS else MAX_FOLDS

@@ -1,10 +1,12 @@
 """What each objective, the encoding of time and the size of the data are worth.
 
 Every row is a run of `claimpt pretrain` on simulated children, judged on the same
-held-out members by the recall of the next visit's categories. Runs that are finished
-are kept, and an interrupted one goes on, so the table grows over several sittings:
+held-out members by the recall of the next visit's categories. All rows have the same
+seed and, but for those of other sizes, the same members and number of steps: they
+are short (`BUDGET`), rank choices, and do not tell what a full run reaches. Runs that
+are finished are kept, and an interrupted one goes on, so the table grows over sittings:
 
-    claimpt simulate claims --members 20000 --seed 1
+    claimpt simulate claims --members 20000 --seed 11
     claimpt ingest --source tuva --input claims --output records
     python benchmarks/ablations.py --data records --output runs/ablations
     python benchmarks/ablations.py --data records --output runs/ablations --only paper
@@ -25,15 +27,19 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import click
 
-SIZES = (1_000, 5_000, 20_000)
+MEMBERS = 5_000
+SIZES = {1_000: 20, 20_000: 4}  # epochs by members, or fewer where there are fewer
+BUDGET = {"epochs": 4, "batch_size": 32, "dates": 4, "max_visits": 32}
 FULL = {"windows": 1.0, "next_visit": 1.0, "category": 0.5, "time_to_event": 0.5}
+UNTIMED = "small-untimed"
 
 
 def settings() -> dict[str, dict[str, Any]]:
     """Choices by name of the row; `members` cuts the training split."""
     rows: dict[str, dict[str, Any]] = {
-        "paper": {"preset": "paper", "epochs": 20},
+        "paper": {"preset": "paper", "dates": 1},
         "small": {},
+        "small, no days": {"preset": UNTIMED},
         "small, every objective": {"objectives": FULL},
     }
     for name in FULL:
@@ -41,8 +47,8 @@ def settings() -> dict[str, dict[str, Any]]:
     for name in FULL:
         rest = {other: weight for other, weight in FULL.items() if other != name}
         rows[f"small, without {name}"] = {"objectives": rest}
-    for size in SIZES:
-        rows[f"small, {size:,} members"] = {"members": size}
+    for size, epochs in SIZES.items():
+        rows[f"small, {size:,} members"] = {"members": size, "epochs": epochs}
     return rows
 
 
@@ -65,18 +71,25 @@ def run(
     data: Path, output: Path, name: str, choices: dict[str, Any], say: Callable
 ) -> None:
     """Makes one row's run unless it is there."""
+    import keras
+
+    from claimpt_tf.models.backbone import ClaimBackbone
+    from claimpt_tf.models.presets import PRESETS
     from claimpt_tf.training.choices import PRESET_CHOICES, PretrainConfig
     from claimpt_tf.training.pretrain_run import pretrain_run
 
-    folder = output / name.replace(", ", "-").replace(" ", "_").replace(",", "")
+    ClaimBackbone.sizes[UNTIMED] = {**ClaimBackbone.sizes["small"], "timed": False}
+    PRESETS[UNTIMED] = ClaimBackbone
+    folder = _folder(output, name)
     if (folder / "metrics.json").exists():
         return
     say(f"== {name}")
-    chosen = dict(choices)
-    members = chosen.pop("members", 0)
+    keras.utils.clear_session()
+    chosen = {**BUDGET, **choices}
+    members = chosen.pop("members", MEMBERS)
     own = PRESET_CHOICES.get(chosen.get("preset", "small"), {})
     pretrain_run(
-        str(cut(data, output, members) if members else data),
+        str(cut(data, output, members)),
         str(folder),
         PretrainConfig(**{**own, **chosen}),
         resume=True,
@@ -92,8 +105,7 @@ def table(output: Path, names: list[str]) -> str:
     ]
     plain: dict[str, Any] = {}
     for name in names:
-        file = output / name.replace(", ", "-").replace(" ", "_").replace(",", "")
-        file = file / "metrics.json"
+        file = _folder(output, name) / "metrics.json"
         if not file.exists():
             continue
         metrics = json.loads(file.read_text())
@@ -110,6 +122,10 @@ def table(output: Path, names: list[str]) -> str:
     return "\n".join(lines)
 
 
+def _folder(output: Path, name: str) -> Path:
+    return output / name.replace(", ", "-").replace(" ", "_").replace(",", "")
+
+
 def _figures(by_size: dict[str, float] | None) -> str:
     if by_size is None:
         return " | | "  # learned nothing that foresees a visit
@@ -120,15 +136,7 @@ def _figures(by_size: dict[str, float] | None) -> str:
 @click.option("--data", required=True, type=click.Path(path_type=Path))
 @click.option("--output", required=True, type=click.Path(path_type=Path))
 @click.option("--only", multiple=True, help="Rows to make; all others are left.")
-@click.option("--epochs", type=int, help="Epochs of every run.")
-@click.option("--members", type=int, help="Training members of every other run.")
-def main(
-    data: Path,
-    output: Path,
-    only: tuple[str, ...],
-    epochs: int | None,
-    members: int | None,
-) -> None:
+def main(data: Path, output: Path, only: tuple[str, ...]) -> None:
     """Makes the runs that are missing and prints the table."""
     rows = settings()
     for name in only:
@@ -137,12 +145,7 @@ def main(
     output.mkdir(parents=True, exist_ok=True)
     for name, choices in rows.items():
         if not only or name in only:
-            chosen = dict(choices)
-            if epochs:
-                chosen["epochs"] = epochs
-            if members:
-                chosen.setdefault("members", members)
-            run(data, output, name, chosen, click.echo)
+            run(data, output, name, choices, click.echo)
     click.echo(table(output, list(rows)))
 
 

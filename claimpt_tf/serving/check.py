@@ -11,6 +11,7 @@ import numpy as np
 
 from claimpt_tf.errors import ArtifactError
 from claimpt_tf.serving import requests, warmup
+from claimpt_tf.serving.check_signatures import signature_calls, signature_problems
 from claimpt_tf.serving.cpp_loader import (
     Call,
     CallResult,
@@ -163,7 +164,7 @@ def _check_scores(
     expected: Sequence[float] | np.ndarray | None,
     tolerance: float,
     check: ServingCheck,
-) -> None:
+) -> np.ndarray | None:
     *scored, timed = results
     from_examples = _joined(scored[0::2], EXAMPLES, check)
     from_columns = _joined(scored[1::2], DENSE, check)
@@ -180,7 +181,7 @@ def _check_scores(
         check.latency_p50_ms = round(float(np.percentile(milliseconds, 50)), 3)
         check.latency_p99_ms = round(float(np.percentile(milliseconds, 99)), 3)
     if from_examples is None:
-        return
+        return None
     if expected is not None:
         check.expected_difference = _difference(
             "the trained model against the served one",
@@ -194,7 +195,7 @@ def _check_scores(
     except Exception as error:  # TensorFlow raises what it likes when it loads
         first = str(error).strip().split("\n")[0][:300]
         check.problems.append(f"Python's loader fails: {type(error).__name__}: {first}")
-        return
+        return from_examples
     check.loader_difference = _difference(
         "Python's loader against the C++ loader",
         python,
@@ -202,6 +203,7 @@ def _check_scores(
         tolerance,
         check,
     )
+    return from_examples
 
 
 def _warmup_calls(path: Path, check: ServingCheck) -> list[Call]:
@@ -241,13 +243,16 @@ def check_servable(
     *,
     tolerance: float = TOLERANCE,
     timeout: float = 300,
+    required: Sequence[str] = (EXAMPLES, DENSE),
 ) -> ServingCheck:
     """Checks that a SavedModel serves as it was trained.
 
     It must load in TensorFlow's C++ loader, in a process without Python's TensorFlow;
     hold no Python operation; give the same scores from the Python and the C++ loader,
     and from `serving_default` (serialized examples) and `predict` (dense inputs);
-    replay its warm-up requests, at least one a signature.
+    replay its warm-up requests, at least one a signature. Where it has them, `classify`
+    and `regress` must give the same scores, and the shares of `explain` sum to the
+    score's difference from its reference.
 
     Args:
         model_dir: a version folder, or the folder of versions (the highest is taken).
@@ -257,6 +262,7 @@ def check_servable(
             exceed it; None only measures.
         tolerance: largest difference between scores that must agree.
         timeout: seconds for the C++ loader's process.
+        required: signatures that it must have.
 
     Returns:
         What was found. A model that fails is no error: its `problems` say why.
@@ -280,19 +286,30 @@ def check_servable(
             f"it holds operations that need Python: {', '.join(check.python_ops)}"
         )
     calls = _calls(serialized) if _check_contract(spec, check) else []
+    check.problems += [
+        f"the signature {name!r} is missing"
+        for name in required
+        if name not in spec.signatures and name not in (EXAMPLES, DENSE)
+    ]
+    others = signature_calls(spec.signatures, serialized)
     replays = _warmup_calls(path, check)
     try:
-        report = run_in_cpp_loader(path, [*calls, *replays], timeout=timeout)
+        report = run_in_cpp_loader(path, [*calls, *others, *replays], timeout=timeout)
     except ArtifactError as error:
         check.problems.append(str(error))
         return check
     check.runtime_version = report.runtime_version
     check.load_seconds = round(report.load_seconds, 3)
     results = report.results
-    _check_warmup(replays, results[len(calls) :], spec.signatures, check)
+    at = len(calls) + len(others)
+    _check_warmup(replays, results[at:], spec.signatures, check)
+    scores: np.ndarray | None = None
     if calls:
         scored = results[: len(calls)]
-        _check_scores(scored, path, serialized, expected, tolerance, check)
+        scores = _check_scores(scored, path, serialized, expected, tolerance, check)
+    check.problems += signature_problems(
+        others, results[len(calls) : at], scores, tolerance
+    )
     slow = check.latency_p99_ms
     if latency_budget_ms is not None and slow is not None and slow > latency_budget_ms:
         check.problems.append(

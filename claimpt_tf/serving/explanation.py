@@ -8,7 +8,8 @@ whatever the network, every scored history is one that could have been, and no g
 is needed. It is the Shapley value sampled by one antithetic pair of permutations
 (Mitchell et al. 2022, "Sampling permutations for Shapley value estimation"), within
 the groups that visits are (Owen 1977). Integrated gradients would ask the network
-about fractions of a code, and miss the sum by the error of their quadrature.
+about fractions of a code, miss the sum by the error of their quadrature, and see
+nothing of the trees that stand beside the network.
 """
 
 from __future__ import annotations

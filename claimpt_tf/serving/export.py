@@ -35,8 +35,6 @@ PREDICT_INPUTS = {
 }
 _PER_VISIT = ("visit_days", "visit_types", "visit_length", "cost")
 _OF_RECORD = ("patient_id", "institution")
-
-
 CLASSES = ("no", "yes")  # whether the outcome comes
 
 
@@ -120,11 +118,8 @@ class _Runner:
 
     def _prepared(self, record: dict[str, Any]) -> dict[str, Any]:
         """The network's inputs: what was known on the index day, padded."""
-        index_day = record["index_day"]
+        index_day = _index_day(record)
         record = {name: value for name, value in record.items() if name != "index_day"}
-        known = record["visit_days"] + record["visit_length"]
-        latest = tf.maximum(tf.reduce_max(known, axis=1), 0)
-        index_day = tf.where(index_day < 0, latest, index_day)
         inputs = as_of(self._transform(record), index_day, self._limits)
         return {name: inputs[name] for name in self._asked}
 
@@ -150,7 +145,7 @@ class _Runner:
         record = _record(given)
         inputs = self._of_record(record)
         found = explain(inputs, self._probability)
-        visit, code = self._read(given, record["index_day"])
+        visit, code = self._read(given, _index_day(record))
         share = _spread(found["visit_share"], visit, axis=1)
         # Codes to their visits, then to their places within them.
         rank = tf.maximum(tf.cumsum(tf.cast(visit, tf.int32), axis=1) - 1, 0)
@@ -166,9 +161,10 @@ class _Runner:
         """Which given visits [B, V] and codes [B, V, C] the network was shown."""
         real = given["visit_types"] != ""
         end = given["visit_days"] + given["visit_length"]
-        visit = tf.logical_and(
-            real, tf.logical_or(index_day[:, None] < 0, end <= index_day[:, None])
-        )
+        visit = tf.logical_and(real, end <= index_day[:, None])
+        if self._limits.lookback_days is not None:
+            since = index_day - self._limits.lookback_days
+            visit = tf.logical_and(visit, given["visit_days"] > since[:, None])
         later = tf.cumsum(
             tf.cast(visit, tf.int32), axis=1, reverse=True, exclusive=True
         )
@@ -176,6 +172,13 @@ class _Runner:
         code = tf.logical_and(given["codes"] != "", visit[:, :, None])
         before = tf.cumsum(tf.cast(code, tf.int32), axis=2, exclusive=True)
         return visit, tf.logical_and(code, before < self._limits.codes)
+
+
+def _index_day(record: dict[str, Any]) -> tf.Tensor:
+    """The index day, where it is missing the last known day, int64 [B]."""
+    latest = tf.reduce_max(record["visit_days"] + record["visit_length"], axis=1)
+    given = record["index_day"]
+    return tf.where(given < 0, tf.maximum(latest, 0), given)
 
 
 def _spread(values: Any, real: Any, axis: int) -> Any:

@@ -254,12 +254,14 @@ class ModelVersions:
         )
         return True
 
-    def _ready(self, number: int, path: Path) -> bool:
-        """Whether a version serves, loading it where that is due."""
+    def _ready(self, number: int, path: Path, anything: bool) -> bool:
+        """Whether a version serves, loading it where that is due.
+
+        Where nothing serves yet, nobody waits for files to rest.
+        """
         with self._lock:
             if number in self._served:
                 return True
-            anything = bool(self._served)
         mark = _fingerprint(path)
         if mark is None or self._refused.get(number, ()) == mark:
             return False
@@ -286,7 +288,7 @@ class ModelVersions:
                     break
                 if policy.specific and number not in policy.specific:
                     continue
-                if self._ready(number, found[number]):
+                if self._ready(number, found[number], bool(before)):
                     wanted.add(number)
             if wanted:
                 for number in sorted(before - wanted):

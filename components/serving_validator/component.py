@@ -31,7 +31,7 @@ class ServingValidator(base_component.BaseComponent):
     """Blesses a model that TensorFlow's C++ loader serves like Python does.
 
     Loads the SavedModel with the loader that TF Serving uses, replays records of the
-    test split, compares both signatures and the warm-up, and looks for Python ops.
+    test split, compares all six signatures and the warm-up, and looks for Python ops.
 
     Args:
       model: The candidate.

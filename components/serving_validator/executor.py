@@ -12,6 +12,7 @@ from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
 
 from claimpt_tf.serving.check import check_servable
+from claimpt_tf.serving.check_signatures import ALL
 from claimpt_tf.training.sources import matching
 from claimpt_tf.visits.records import read_records
 
@@ -37,6 +38,7 @@ class Executor(base_executor.BaseExecutor):
             path_utils.serving_model_path(model.uri),
             list(itertools.islice(records, exec_properties["samples"])),
             latency_budget_ms=exec_properties["latency_budget_ms"],
+            required=ALL,
         )
         os.makedirs(blessing.uri, exist_ok=True)
         with open(os.path.join(blessing.uri, PROBLEMS_FILE), "w") as file:

@@ -13,6 +13,7 @@ import claimpt_tf
 from claimpt_tf.errors import TaskError
 from claimpt_tf.models.presets import backbone
 from claimpt_tf.serving.export import export_risk_model
+from claimpt_tf.serving.model_facts import model_facts
 from claimpt_tf.serving.warmup import write_warmup
 from claimpt_tf.tasks.spec import Task, parse_task
 from claimpt_tf.tasks.transform import TASK_FILE
@@ -94,6 +95,7 @@ def run_fn(fn_args: FnArgs) -> None:
             "recipe": made.recipe,
             "pretrained": bool(fn_args.base_model),
             "claimpt_tf": claimpt_tf.__version__,
+            **model_facts(made.predictions),
         },
     )
     write_warmup(fn_args.serving_model_dir)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from claimpt_tf.beam_options import BeamConfig
 from claimpt_tf.tasks.spec import Task
@@ -18,7 +18,7 @@ class RunConfig(BaseModel):
       source: Input standard.
       input_base: Folder of the claims tables.
       pattern: Glob of the tables below `input_base`.
-      task: The clinical question.
+      tasks: The clinical questions, each of another name; pre-training is shared.
       rules: How claim lines become visits.
       key_file: File with the key that hashes member ids.
       shift_dates: Move each member's dates by up to a year, intervals kept.
@@ -30,7 +30,8 @@ class RunConfig(BaseModel):
       min_auroc: The gate: a model below is not pushed.
       true_risk: The simulator's table of true risks, where there is one.
       replicates: Bootstrap replicates of the report.
-      serving_name: Folder under which versions are pushed.
+      serving_name: Folder under which versions are pushed; of several tasks each has
+        one of its own, `NAME_TASK`.
       beam: Where Beam runs, its options, and those of single components.
     """
 
@@ -40,7 +41,7 @@ class RunConfig(BaseModel):
     source: str
     input_base: str
     pattern: str = "*"
-    task: Task
+    tasks: tuple[Task, ...] = Field(min_length=1)
     rules: VisitRules = VisitRules()
     key_file: str = ""
     shift_dates: bool = False
@@ -54,3 +55,16 @@ class RunConfig(BaseModel):
     replicates: int = Field(1000, ge=1)
     serving_name: str = "claimpt"
     beam: BeamConfig = BeamConfig()
+
+    @field_validator("tasks")
+    @classmethod
+    def _names_differ(cls, tasks: tuple[Task, ...]) -> tuple[Task, ...]:
+        names = [task.name for task in tasks]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"task {twice[0]} is given more than once")
+        return tasks
+
+    def served_as(self, task: Task) -> str:
+        """The name under which a task's model is served."""
+        one = len(self.tasks) == 1
+        return self.serving_name if one else f"{self.serving_name}_{task.name}"

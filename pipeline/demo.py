@@ -109,17 +109,18 @@ def run_demo(config: RunConfig, folder: Path, console: Console) -> RunResult:
       GateError: The model was not pushed.
       ServingError: The server did not start.
     """
-    console.print(f"[bold]Running[/] the pipeline for task {config.task.name}")
+    console.print(f"[bold]Running[/] the pipeline for task {config.tasks[0].name}")
     result = run_pipeline(config, str(folder), console=console)
     comparison = Comparison.from_json(
-        (Path(result.report) / "metrics.json").read_text()
+        (Path(result.only.report) / "metrics.json").read_text()
     )
     console.print(
         comparison.to_table("Simulated children, test split: no clinical claim")
     )
-    if result.pushed is None:
-        raise GateError("the model was not pushed: " + "; ".join(result.reasons))
-    model_base = Path(result.pushed).parent
+    made = result.only
+    if made.pushed is None:
+        raise GateError("the model was not pushed: " + "; ".join(made.reasons))
+    model_base = Path(made.pushed).parent
     console.print(f"[bold]Serving[/] {model_base}")
     with _server(model_base) as url:
         (risk,) = Client(url).predict([CHILD])
@@ -130,7 +131,7 @@ def run_demo(config: RunConfig, folder: Path, console: Console) -> RunResult:
         f"  a boy of 9 with two acute asthma visits this year, given as raw codes: "
         f"risk [bold]{risk:.1%}[/] in the next 180 days"
     )
-    console.print(f"Report       {result.report}/report.html")
+    console.print(f"Report       {made.report}/report.html")
     console.print(f"TensorBoard  .venv/bin/tensorboard --logdir {folder}/artifacts")
     console.print(f"Serve again  .venv/bin/claimpt serve {model_base}")
     console.print(f"Ask again    .venv/bin/claimpt predict {child}")

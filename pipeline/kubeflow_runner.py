@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,12 @@ def compile_pipeline(
         output_filename=part.name,
     )
     pipeline = create_pipeline(
-        config, pipeline_root, serving_dir, schema_file=SCHEMA_IN_IMAGE
+        config,
+        pipeline_root,
+        serving_dir,
+        schema_file=SCHEMA_IN_IMAGE,
+        # Argo, below Kubeflow, takes letters, digits and hyphens only.
+        node_id=lambda name: re.sub("[^A-Za-z0-9]", "-", name),
     )
     runner.run(pipeline, write_out=True)
     os.replace(part, path)
@@ -84,6 +90,9 @@ def compile_command(
       claimpt compile --target kfp --source tuva --input gs://claims/tuva \\
         --task asthma_exacerbation --image IMAGE --pipeline-root gs://runs/claimpt \\
         --serving-dir gs://models --output claimpt.yaml
+
+    Of several tasks (--task A --task B) each has a branch of its own after the shared
+    pre-training.
     """
     config = build_config(input_base, **options)
     click.echo(compile_pipeline(config, output, image, pipeline_root, serving_dir))

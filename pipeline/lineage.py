@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,8 +63,22 @@ def latest_run(metadata: Any) -> dict[str, NodeRun]:
 
 def _node_of(store: mlmd.MetadataStore, execution: int) -> str:
     contexts = store.get_contexts_by_execution(execution)
-    names = [context.name for context in contexts if context.type == "node"]
-    return names[0].split(".")[-1]
+    names = {context.type: context.name for context in contexts}
+    return names["node"].removeprefix(f"{names['pipeline']}.")
+
+
+def of_task(nodes: Mapping[str, NodeRun], suffix: str) -> dict[str, NodeRun]:
+    """The executions of one task of several, by the ids that a single task has.
+
+    >>> nodes = {"Transform": 1, "Pusher.self_harm": 2, "Pusher.high_cost": 3}
+    >>> of_task(nodes, ".self_harm")
+    {'Pusher': 2}
+    """
+    return {
+        name.removesuffix(suffix): node
+        for name, node in nodes.items()
+        if name.endswith(suffix)
+    }
 
 
 def _outputs_of(store: mlmd.MetadataStore, execution: int) -> dict[str, list[Any]]:

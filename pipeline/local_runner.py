@@ -24,22 +24,39 @@ METADATA_FILE, CONFIG_FILE, LOG_FILE = "metadata.sqlite", "run.json", "log.txt"
 
 
 @dataclass(frozen=True)
-class RunResult:
-    """Where a run left what people look for.
+class TaskResult:
+    """Where a run left what people look for of one task.
 
     Attributes:
       pushed: Version folder of the served model, None when it was not released.
       reasons: Why it was not.
       report: Folder with `report.html`, `metrics.json` and `predictions.parquet`.
-      cached: Components that took earlier outputs.
-      executed: Components that ran.
     """
 
     pushed: str | None
     reasons: list[str]
     report: str
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run made.
+
+    Attributes:
+      tasks: By name of the task, in order.
+      cached: Components that took earlier outputs.
+      executed: Components that ran.
+    """
+
+    tasks: dict[str, TaskResult]
     cached: tuple[str, ...]
     executed: tuple[str, ...]
+
+    @property
+    def only(self) -> TaskResult:
+        """What there is of the one task."""
+        (found,) = self.tasks.values()
+        return found
 
 
 def run_pipeline(
@@ -74,7 +91,7 @@ def run_pipeline(
         from components.claims_example_gen.executor import SUMMARY_FILE
         from components.cohort_gen.executor import SCREEN_FILE
         from pipeline.gate import pushed_to, reasons_not_pushed
-        from pipeline.lineage import latest_run, sqlite
+        from pipeline.lineage import latest_run, of_task, sqlite
         from pipeline.pipeline import create_pipeline
         from pipeline.progress import ComponentLines, logs_to
 
@@ -91,7 +108,7 @@ def run_pipeline(
             _show_claims(
                 console, latest_run(metadata)[node].uri("examples"), SUMMARY_FILE
             )
-        if node == "CohortGen":
+        if node.partition(".")[0] == "CohortGen":
             _show_cohort(
                 console, latest_run(metadata)[node].uri("attrition"), SCREEN_FILE
             )
@@ -101,14 +118,17 @@ def run_pipeline(
         LocalDagRunner().run(pipeline)
         nodes = latest_run(metadata)
 
-    pushed = pushed_to(nodes)
-    report = folder / "report"
-    _copy_beside_then_rename(nodes["ModelReport"].uri("report"), report)
+    several, made = len(config.tasks) > 1, {}
+    for task in config.tasks:
+        own = of_task(nodes, f".{task.name}") if several else nodes
+        pushed = pushed_to(own)
+        report = folder / "report" / task.name if several else folder / "report"
+        _copy_beside_then_rename(own["ModelReport"].uri("report"), report)
+        reasons = [] if pushed else reasons_not_pushed(own)
+        made[task.name] = TaskResult(pushed, reasons, str(report))
     console.print(f"  done in {time.monotonic() - began:.0f} s")
     return RunResult(
-        pushed=pushed,
-        reasons=[] if pushed else reasons_not_pushed(nodes),
-        report=str(report),
+        tasks=made,
         cached=tuple(name for name, node in nodes.items() if node.cached),
         executed=tuple(name for name, node in nodes.items() if not node.cached),
     )
@@ -117,6 +137,7 @@ def run_pipeline(
 def _copy_beside_then_rename(source: str, target: Path) -> None:
     beside = target.with_name(target.name + ".part")
     shutil.rmtree(beside, ignore_errors=True)
+    target.parent.mkdir(exist_ok=True)
     shutil.copytree(source, beside)
     shutil.rmtree(target, ignore_errors=True)
     beside.rename(target)
@@ -157,12 +178,15 @@ def run_command(input_base: str, output: str, verbose: bool, **options: Any) -> 
     """Run the pipeline here: claims in, a served model and a report out.
 
     Components whose inputs did not change are taken from the run's cache. A model
-    that fails the gate is not pushed, and the exit code is 3.
+    that fails the gate is not pushed, and the exit code is 3. Several tasks share the
+    records and the pre-training; each has a cohort, a model and a report of its own.
 
     \b
     Examples:
       claimpt run --source tuva --input claims --task asthma_exacerbation --output RUN
       claimpt run --source synpuf --input sample_1 --task readmission_30d --output RUN
+      claimpt run --source tuva --input claims --output RUN \\
+        --task asthma_exacerbation --task self_harm
     """
     console = Console(stderr=True, highlight=False)
     input_base = str(Path(input_base).resolve())
@@ -172,9 +196,15 @@ def run_command(input_base: str, output: str, verbose: bool, **options: Any) -> 
         check_input(config.source, folder)
     load_key(config.key_file or None)
     result = run_pipeline(config, output, verbose, console)
-    console.print(f"  report   {result.report}/report.html")
     console.print(f"  curves   tensorboard --logdir {Path(output) / 'artifacts'}")
-    if result.pushed is None:
-        raise GateError("the model was not pushed: " + "; ".join(result.reasons))
-    console.print(f"  model    {result.pushed}")
-    console.print(f"  serve    claimpt serve {Path(result.pushed).parent}")
+    refused = []
+    for name, made in result.tasks.items():
+        console.print(f"  {name}")
+        console.print(f"    report {made.report}/report.html")
+        if made.pushed is None:
+            refused.append(f"{name}: {'; '.join(made.reasons)}")
+            continue
+        console.print(f"    model  {made.pushed}")
+        console.print(f"    serve  claimpt serve {Path(made.pushed).parent}")
+    if refused:
+        raise GateError(f"not pushed: {' | '.join(refused)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from claimpt_tf.claims.readers.registry import reader_names
 from claimpt_tf.claims.spans import has_spans
 from claimpt_tf.errors import InputError
-from claimpt_tf.tasks.spec import load_task
+from claimpt_tf.tasks.choice import chosen_tasks
 from claimpt_tf.visits.rules import load_rules
 from pipeline.configs import RunConfig
 
@@ -25,7 +25,10 @@ _SHARED = (
         metavar="NAME",
         help=f"Input standard: {', '.join(reader_names())}.",
     ),
-    click.option("--task", required=True, help="A shipped task, or a YAML file."),
+    click.option(
+        "--task", required=True, multiple=True,
+        help="A shipped task, or a YAML file; repeatable, pre-training is shared.",
+    ),
     click.option(
         "--preset", default="small", show_default=True, help="Size of the network."
     ),
@@ -81,7 +84,7 @@ def shared_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def build_config(
     input_base: str,
     source: str,
-    task: str,
+    task: str | Sequence[str],
     preset: str,
     epochs: int,
     seed: int,
@@ -110,7 +113,7 @@ def build_config(
         "source": source,
         "pattern": pattern,
         "input_base": input_base,
-        "task": load_task(task),
+        "tasks": chosen_tasks([task] if isinstance(task, str) else task)[0],
         "pretrain": {
             "preset": preset,
             "epochs": epochs,

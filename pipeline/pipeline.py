@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow_model_analysis as tfma
@@ -22,7 +23,9 @@ from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
 
 from claimpt_tf.beam_options import BeamConfig
 from claimpt_tf.codes.category_files import categories_digest
-from claimpt_tf.errors import InputError
+from claimpt_tf.errors import InputError, TaskError
+from claimpt_tf.tasks.spec import Task
+from claimpt_tf.tasks.unlabelled import UNLABELLED
 from claimpt_tf.training.choices import FinetuneConfig
 from claimpt_tf.visits.schema import SCHEMA_PATH
 from components.claims_example_gen.component import ClaimsExampleGen
@@ -41,6 +44,7 @@ def create_pipeline(
     serving_dir: str,
     schema_file: str = str(SCHEMA_PATH),
     metadata: Any = None,
+    node_id: Callable[[str], str] = str,
 ) -> Pipeline:
     """Builds the pipeline, the same for every orchestrator.
 
@@ -50,6 +54,10 @@ def create_pipeline(
       serving_dir: Where blessed models are pushed, one numbered folder a version.
       schema_file: The curated schema of records.
       metadata: ML Metadata connection; the orchestrator's own when None.
+      node_id: How the orchestrator spells a component's id.
+
+    Raises:
+      TaskError: A task's labels are not yes or no.
     """
     claims = ClaimsExampleGen(
         input_base=config.input_base,
@@ -66,8 +74,10 @@ def create_pipeline(
     validator = ExampleValidator(
         statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
     )
-    # A task that matches nobody must fail before any training starts.
-    cohort = CohortGen(examples=records, task=config.task, key_file=config.key_file)
+    cohorts = {
+        task.name: CohortGen(examples=records, task=task, key_file=config.key_file)
+        for task in config.tasks
+    }
     transform = Transform(
         examples=records,
         schema=schema.outputs["schema"],
@@ -77,7 +87,9 @@ def create_pipeline(
             analyze=["train"], transform=["train", "eval"]
         ),
     )
-    transform.add_upstream_node(cohort)
+    for cohort in cohorts.values():
+        # A task that matches nobody must fail before any training starts.
+        transform.add_upstream_node(cohort)
     graph = transform.outputs["transform_graph"]
     pretrainer = Trainer(
         run_fn=PRETRAIN,
@@ -90,6 +102,51 @@ def create_pipeline(
             "categories": categories_digest(config.pretrain.categories),
         },
     ).with_id("Pretrainer")
+    components = [claims, statistics, schema, validator, transform, pretrainer]
+    for task in config.tasks:
+        if task.label_kind not in ("binary", None):
+            raise TaskError(
+                f"task {task.name}: its labels are {task.label_kind}, and the pipeline "
+                "serves answers to yes-or-no questions; use `claimpt finetune`"
+            )
+        branch = _branch(
+            config, task, cohorts[task.name], graph, pretrainer, serving_dir
+        )
+        for component in branch:
+            node = branch_id(component.id, task, config.tasks)
+            components.append(component.with_id(node_id(node)))
+    return Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=pipeline_root,
+        metadata_connection_config=metadata,
+        enable_cache=True,
+        beam_pipeline_args=list(config.beam.to_args()),
+        components=_with_beam_options(config.beam, components),
+    )
+
+
+def branch_id(component: str, task: Task, tasks: Sequence[Task]) -> str:
+    """Id of a component of one task: with the task's name where there are several.
+
+    >>> from claimpt_tf.tasks.spec import load_task
+    >>> asthma, harm = load_task("asthma_exacerbation"), load_task("self_harm")
+    >>> branch_id("Pusher", asthma, [asthma, harm])
+    'Pusher.asthma_exacerbation'
+    >>> branch_id("Pusher", asthma, [asthma])
+    'Pusher'
+    """
+    return component if len(tasks) == 1 else f"{component}.{task.name}"
+
+
+def _branch(
+    config: RunConfig,
+    task: Task,
+    cohort: CohortGen,
+    graph: Any,
+    pretrainer: Trainer,
+    serving_dir: str,
+) -> list[BaseComponent]:
+    """What is a task's own: from its cohort to its served model and report."""
     finetuner = _finetuner(
         config, cohort, graph, config.finetune, pretrainer.outputs["model"]
     ).with_id("Finetuner")
@@ -118,7 +175,7 @@ def create_pipeline(
         infra_blessing=serving.outputs["blessing"],
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(
-                base_directory=os.path.join(serving_dir, config.serving_name)
+                base_directory=os.path.join(serving_dir, config.served_as(task))
             )
         ),
     )
@@ -128,41 +185,34 @@ def create_pipeline(
         cohort=cohort.outputs["cohort"],
         attrition=cohort.outputs["attrition"],
         # True risks stand by calendar day, which shifted records do not have.
-        task=config.task.model_copy(update={"truth": None})
-        if config.shift_dates
-        else config.task,
+        task=task.model_copy(update={"truth": None}) if config.shift_dates else task,
         source=config.source,
         true_risk=config.true_risk,
         key_file=config.key_file,
         replicates=config.replicates,
         seed=config.finetune.seed,
     )
-    components = [
-        claims, statistics, schema, validator, cohort, transform, pretrainer,
-        finetuner, *optional, evaluator, serving, pusher, report,
-    ]  # fmt: skip
-    return Pipeline(
-        pipeline_name=config.name,
-        pipeline_root=pipeline_root,
-        metadata_connection_config=metadata,
-        enable_cache=True,
-        beam_pipeline_args=list(config.beam.to_args()),
-        components=_with_beam_options(config.beam, components),
-    )
+    return [cohort, finetuner, *optional, evaluator, serving, pusher, report]
 
 
 def _with_beam_options(
     beam: BeamConfig, components: list[BaseComponent]
 ) -> list[BaseComponent]:
-    """Gives single components the Beam options that are theirs alone."""
-    using_beam = {c.id: c for c in components if isinstance(c, BaseBeamComponent)}
+    """Gives single components the Beam options that are theirs alone.
+
+    A name without a task's means that component of every task.
+    """
+    using_beam = [c for c in components if isinstance(c, BaseBeamComponent)]
+    names = {id(c): {c.id, c.id.partition(".")[0]} for c in using_beam}
     for name in beam.components:
-        if name not in using_beam:
+        meant = [c for c in using_beam if name in names[id(c)]]
+        if not meant:
             raise InputError(
                 f"beam.components: {name} does not run on Beam here; these do: "
-                f"{', '.join(sorted(using_beam))}"
+                f"{', '.join(sorted(c.id for c in using_beam))}"
             )
-        using_beam[name].with_beam_pipeline_args(beam.component_args(name))
+        for component in meant:
+            component.with_beam_pipeline_args(beam.component_args(name))
     return components
 
 
@@ -178,7 +228,9 @@ def _finetuner(
         run_fn=FINETUNE,
         examples=cohort.outputs["cohort"],
         train_args=trainer_pb2.TrainArgs(splits=["train"]),
-        eval_args=trainer_pb2.EvalArgs(splits=["eval", "test"]),  # test: scored only
+        eval_args=trainer_pb2.EvalArgs(
+            splits=["eval", "test", UNLABELLED]
+        ),  # test: scored only
         transform_graph=graph,
         base_model=base_model,
         custom_config={

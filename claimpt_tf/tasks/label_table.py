@@ -21,6 +21,7 @@ from claimpt_tf.claims.quarantine import REASONS, quarantine_rows
 from claimpt_tf.claims.table_file import SUFFIXES, TableFile, open_table, split_name
 from claimpt_tf.claims.table_spec import Column, TableSpec
 from claimpt_tf.errors import InputError
+from claimpt_tf.tasks.attrition import SMALLEST_CELL
 from claimpt_tf.tasks.label_spec import LabelKind, LabelTable
 from claimpt_tf.tasks.spec import Task
 from claimpt_tf.visits.splits import split_of
@@ -111,11 +112,13 @@ class LabelRows:
                     told.append(f"{self.source}: no row is in the split {name}")
             usual = split_of(self.rows["patient_id"])
             crossed = (usual == "train") & (self.rows["split"] != "train")
-            if crossed.any():
+            members = self.rows["patient_id"].filter(crossed).n_unique()
+            if members:
+                shown = f"{members:,}" if members >= SMALLEST_CELL else "fewer than 11"
                 told.append(
-                    f"{self.source}: members of its eval and test splits are in the "
-                    "records' training split, so pre-training has seen their whole "
-                    "records (docs/tasks.md says what to do)"
+                    f"{self.source}: {shown} members of its eval and test splits are "
+                    "in the records' training split, so pre-training has seen their "
+                    "whole records (docs/tasks.md says what to do)"
                 )
         return told
 

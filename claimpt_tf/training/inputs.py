@@ -22,13 +22,17 @@ def as_of(transformed: Mapping[str, Any], index_day: Any, limits: Limits) -> Ten
       transformed: The output of `preprocessing_fn`, batch of B.
       index_day: int64 [B]; visits that end later are dropped here, whatever the
         record holds.
-      limits: The latest `limits.visits` visits are kept.
+      limits: The latest `limits.visits` visits of the lookback are kept.
 
     Returns:
       The inputs of `ClaimBackbone`, `query_day` being [B, 1].
     """
     known = transformed["visit_day"] + transformed["visit_length"]
-    visits = _select(transformed, known <= index_day[:, None])
+    keep = known <= index_day[:, None]
+    if limits.lookback_days is not None:
+        since = index_day - limits.lookback_days
+        keep = tf.logical_and(keep, transformed["visit_day"] > since[:, None])
+    visits = _select(transformed, keep)
     visits = {name: value[:, -limits.visits :] for name, value in visits.items()}
     return {
         **_dense(visits, limits),

@@ -34,11 +34,13 @@ def claims(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def small_config(claims: Path, **changes: object) -> RunConfig:
+def small_config(
+    claims: Path, tasks: tuple[str, ...] = ("asthma_exacerbation",), **changes: object
+) -> RunConfig:
     """A run that trains a tiny network for an epoch."""
     config = build_config(
-        str(claims), "tuva", "asthma_exacerbation", "tiny", 1, 7, 0.0, True, "",
-        (), None, find_true_risk(str(claims)),
+        str(claims), "tuva", tasks, "tiny", 1, 7, 0.0, True, "", (), None,
+        find_true_risk(str(claims)),
     )  # fmt: skip
     finetune = config.finetune.model_copy(update={"epochs": 1})
     return config.model_copy(

@@ -51,7 +51,7 @@ def versions(run: Run) -> list[Path]:
 def test_each_component_ran_once_and_the_model_was_pushed(run: Run) -> None:
     assert executions(run.folder) == dict.fromkeys(COMPONENTS, 1)
     assert set(run.result.executed) == COMPONENTS
-    assert versions(run) == [Path(run.result.pushed)]
+    assert versions(run) == [Path(run.result.only.pushed)]
     assert (versions(run)[0] / "saved_model.pb").exists()
 
 
@@ -61,7 +61,7 @@ def test_demo_ends_with_figures_and_a_served_prediction(run: Run) -> None:
     served = re.search(r"given as raw codes: +risk (\d+\.\d)%", run.screen)
     assert served and 0 <= float(served[1]) <= 100
     child = json.loads((run.folder / "child.json").read_text())
-    (again,) = score_with_cpp_loader(run.result.pushed, to_examples([child]))
+    (again,) = score_with_cpp_loader(run.result.only.pushed, to_examples([child]))
     assert float(served[1]) == pytest.approx(100 * again, abs=0.051)
     for place in ("Report ", "TensorBoard ", "claimpt serve ", "claimpt predict "):
         assert place in run.screen
@@ -77,23 +77,26 @@ def test_model_below_the_gate_is_not_pushed(run: Run) -> None:
     before = versions(run)
     config = small_config(run.claims, min_auroc=0.999)
     refused = run_pipeline(config, str(run.folder))
-    assert refused.pushed is None
+    assert refused.only.pushed is None
     assert set(refused.executed) == {"Evaluator", "Pusher"}
-    assert [r for r in refused.reasons if "below the gate's 0.999 (all test rows)" in r]
+    assert [
+        r for r in refused.only.reasons if "below the gate's 0.999 (all test rows)" in r
+    ]
     assert versions(run) == before
 
 
 def test_task_that_matches_nobody_fails_before_training(run: Run) -> None:
     config = small_config(run.claims)
-    population = config.task.population.model_copy(update={"institutions": ("moon",)})
-    task = config.task.model_copy(update={"population": population, "name": "nobody"})
+    (task,) = config.tasks
+    population = task.population.model_copy(update={"institutions": ("moon",)})
+    task = task.model_copy(update={"population": population, "name": "nobody"})
     with pytest.raises(TaskError, match="nobody"):
-        run_pipeline(config.model_copy(update={"task": task}), str(run.folder))
+        run_pipeline(config.model_copy(update={"tasks": (task,)}), str(run.folder))
     assert executions(run.folder)["Pretrainer"] == 1
 
 
 def test_report_and_served_scores_agree(run: Run) -> None:
-    report = Path(run.result.report)
+    report = Path(run.result.only.report)
     assert "asthma" in (report / "report.html").read_text().lower()
     models = json.loads((report / "metrics.json").read_text())["models"]
     assert set(models) == {
@@ -105,7 +108,7 @@ def test_report_and_served_scores_agree(run: Run) -> None:
     rows = decode(records).select(
         "patient_id", index_date=pl.col("index_day").cast(pl.Int32).cast(pl.Date)
     )
-    served = score_with_cpp_loader(run.result.pushed, records)
+    served = score_with_cpp_loader(run.result.only.pushed, records)
     written = rows.join(
         pl.read_parquet(report / "predictions.parquet"),
         on=["patient_id", "index_date"],

@@ -55,6 +55,15 @@ def test_as_of_an_open_stay_is_not_known() -> None:
     assert inputs["visit_day"].numpy().tolist() == [[17000]]
 
 
+def test_as_of_leaves_out_what_is_older_than_the_lookback() -> None:
+    """As CohortGen does: a visit counts that began in the last N days."""
+    given, day = patients([9]), tf.constant([17045], tf.int64)
+    inputs = as_of(given, day, Limits(lookback_days=25))
+    assert inputs["visit_day"].numpy().tolist() == [[17030, 17040]]
+    inputs = as_of(given, day, Limits(lookback_days=26))
+    assert inputs["visit_day"].numpy().tolist() == [[17020, 17030, 17040]]
+
+
 def test_as_of_without_any_visit_has_a_shape() -> None:
     inputs = as_of(patients([0, 0]), tf.constant([17000, 17000], tf.int64), Limits())
     assert inputs["code_ids"].shape == (2, 1, 1)

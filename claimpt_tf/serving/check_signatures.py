@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def signature_calls(
     """A call of each of them that a model has, with the first records."""
     some = list(serialized[:_MEMBERS])
     dense = requests.examples_to_predict_inputs(some)
-    inputs = {
+    inputs: dict[str, dict[str, Any]] = {
         EXPLAIN: dense, EMBED: dense,
         CLASSIFY_NAME: {"inputs": some}, REGRESS_NAME: {"inputs": some},
     }  # fmt: skip

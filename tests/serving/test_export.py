@@ -76,7 +76,7 @@ def risk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         file.write_text("\n".join(words))
         tables[name] = (str(file), len(words))
 
-    class Layer(keras.layers.Layer):
+    class Layer(tf.Module):
         """What the Transform graph does, over vocabularies of the test's own."""
 
         def __init__(self) -> None:
@@ -124,7 +124,7 @@ def risk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     keras.utils.set_random_seed(11)
     sizes = {name: ids.FIRST_CODE + count for name, (_, count) in tables.items()}
-    model = risk_model(backbone("tiny", sizes["codes"], sizes["stems"]))
+    model = risk_model(backbone("tiny", sizes["codes"], sizes["stems"], layers=1))
     layer, limits = Layer(), Limits(visits=10, codes=4)
     base = tmp_path_factory.mktemp("risk") / "claimpt"
     facts = {"task": "t", "thresholds": {"top_5_percent": 0.4}}

@@ -38,6 +38,8 @@ class HistoryModel:
         task: the question; it needs a definition by which a past can be labelled.
         seed: of dates, folds and sampling.
         category_of: see `CountFeatures`.
+        unlabelled: training members outside the cohort, whose past adaptation of the
+            network uses too.
 
     Attributes:
         name: what results call it.
@@ -56,14 +58,18 @@ class HistoryModel:
         task: Task,
         seed: int = 0,
         category_of: CategoryOf | None = None,
+        unlabelled: pl.DataFrame | None = None,
     ) -> None:
         asked = task.definition
         if asked is None or task.label_kind != "binary":
             raise TaskError(
                 f"task {task.name} has no outcome by which a past can be labelled"
             )
+        known = train
+        if unlabelled is not None:
+            known = pl.concat([train, unlabelled.select(train.columns)])
         past = historical_windows(
-            train,
+            known,
             asked.window_days,
             asked.gap_days,
             at_visits=task.index.kind == "each_visit",

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from claimpt_tf.models.decayed_counts import COUNTED, DecayedCounts
 from claimpt_tf.models.tree_ensemble import NO_LEAF, TreeEnsemble
-from claimpt_tf.training.batches import code_counts, dated_batches, plain
+from claimpt_tf.training.batches import batch_count, code_counts, dated_batches, plain
 from claimpt_tf.training.choices import FinetuneConfig, Question
 from claimpt_tf.training.inputs import as_of
 from claimpt_tf.training.outcome_windows import days_until_targets
@@ -26,10 +26,10 @@ from claimpt_tf.visits.ids import FIRST_CODE
 
 MOST_CODES = 1_000
 FEWEST_VISITS = 30  # of a code that is a column of its own
-DATES, MOST_ROWS = 4, 80_000
-LEAVES, SEEDS = 8, 2
+FEWEST_DATES, MOST_DATES, ROWS = 2, 12, 80_000  # dates a member; rows in all
+LEAVES, PARTS = 8, 4
 MOST_ROUNDS, PATIENCE, HELD_OUT = 600, 30, 5
-_BATCH = 32  # members: a batch of features is some hundred megabytes
+_BATCH = 16  # members: a batch of features is some hundred megabytes
 _YEAR = 365.0
 _GROWTH = {
     "objective": "poisson",
@@ -64,6 +64,15 @@ class Rows:
     event: np.ndarray
     years: np.ndarray
     member: np.ndarray
+
+    def some(self, chosen: np.ndarray) -> Rows:
+        """The rows that are chosen, bool [N]."""
+        return Rows(
+            self.features[chosen],
+            self.event[chosen],
+            self.years[chosen],
+            self.member[chosen],
+        )
 
     def with_more(self, other: Rows) -> Rows:
         """These rows and others, of other members or of the same."""
@@ -134,24 +143,21 @@ class Counter:
             as for adaptation.
         """
         asked, config = self._question, self._config
+        members = batch_count(source, 1)[1]
         batches = dated_batches(
             source,
             ahead=min(30, asked.window_days) + asked.gap_days,
-            dates=DATES,
+            dates=int(np.clip(ROWS // max(members, 1), FEWEST_DATES, MOST_DATES)),
             batch_size=_BATCH,
             limits=config.limits,
             seed=config.seed,
             only_visits=asked.at_visits,
         )
         parts: list[Rows] = []
-        total = members = 0
+        seen = 0
         for batch in batches:
-            part = self._of_batch(batch, members)
-            members += int(batch["sex"].shape[0])
-            parts.append(part)
-            total += len(part.event)
-            if total >= MOST_ROWS:
-                break
+            parts.append(self._of_batch(batch, seen))
+            seen += int(batch["sex"].shape[0])
         return _joined(parts)
 
     def _of_batch(self, batch: Mapping[str, Any], first: int) -> Rows:
@@ -224,48 +230,59 @@ def rounds_of(rows: Rows, seed: int) -> int:
     """
     drawn = np.random.default_rng(seed).integers(0, HELD_OUT, rows.member.max() + 1)
     held = drawn[rows.member] == 0
-    part = _dataset(rows, ~held)
+    first = np.arange(len(held)) % PARTS == 0
+    part = _dataset(rows, first & ~held)
     tried = lgb.train(
         {**_GROWTH, "seed": seed},
         part,
         MOST_ROUNDS,
-        valid_sets=[_dataset(rows, held, part)],
+        valid_sets=[_dataset(rows, first & held, part)],
         callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
     )
     return max(tried.best_iteration, 1)
 
 
-def grow(rows: Rows, rounds: int, seed: int) -> list[lgb.Booster]:
+def grow(
+    rows: Rows, rounds: int, seed: int, labelled: Rows | None = None
+) -> list[lgb.Booster]:
     """Grows trees for the log rate of the outcome a year.
+
+    A member's dates are much alike, so each booster takes some of them: their mean errs
+    less than one booster of all.
 
     Args:
       rows: What to learn from.
       rounds: Trees of each booster.
       seed: Of LightGBM's sampling.
+      labelled: Rows that every booster takes.
 
     Returns:
-      `SEEDS` boosters, to be averaged.
+      `PARTS` boosters, to be averaged.
     """
-    whole = _dataset(rows, np.ones(len(rows.event), bool))
-    return [
-        lgb.train({**_GROWTH, "seed": seed + more}, whole, rounds)
-        for more in range(SEEDS)
-    ]
+    boosters = []
+    for number in range(PARTS):
+        part = rows.some(np.arange(len(rows.event)) % PARTS == number)
+        if labelled is not None:
+            part = part.with_more(labelled)
+        every = np.ones(len(part.event), bool)
+        growth = {**_GROWTH, "seed": seed + number}
+        boosters.append(lgb.train(growth, _dataset(part, every), rounds))
+    return boosters
 
 
 def _dataset(
     rows: Rows, chosen: np.ndarray, reference: lgb.Dataset | None = None
 ) -> lgb.Dataset:
-    years = rows.years[chosen]
+    some = rows.some(chosen)
     return lgb.Dataset(
-        rows.features[chosen], rows.event[chosen] / years, weight=years,
+        some.features, some.event / some.years, weight=some.years,
         reference=reference, params=_GROWTH, free_raw_data=False,
     )  # fmt: skip
 
 
 def tree_layer(rounds: int) -> TreeEnsemble:
     """A layer for the boosters of `grow`, to be filled."""
-    layer = TreeEnsemble(rounds * SEEDS, LEAVES, name="trees")
+    layer = TreeEnsemble(rounds * PARTS, LEAVES, name="trees")
     layer.build(None)
     return layer
 

@@ -55,7 +55,7 @@ def fit_label_head(
     def features(share: float) -> np.ndarray:
         return np.column_stack([z_score, z_state * share])
 
-    share = min(STATE_SCALES, key=lambda s: _cross_entropy(features(s), label, patient))
+    share = _share([_cross_entropy(features(s), label, patient) for s in STATE_SCALES])
     model = LogisticRegression(max_iter=2000).fit(features(share), label)
     scale = model.coef_[0, 0] * SCORE_SCALE / width
     correction = model.coef_[0, 1:] * share / spread
@@ -104,14 +104,30 @@ def _intercept(logit: np.ndarray, label: np.ndarray) -> float:
     return low
 
 
-def _cross_entropy(x: np.ndarray, label: np.ndarray, patient: np.ndarray) -> float:
-    """Out-of-fold log loss; infinite when a fold lacks a class."""
+def _share(losses: list[np.ndarray]) -> float:
+    """The smallest share of the state that no other beats by more than chance.
+
+    With few outcomes the lowest loss is a matter of luck: the one-standard-error rule
+    (Breiman et al. 1984), on differences to the lowest, keeps the state out until
+    labels speak for it.
+    """
+    means = [float(np.mean(one)) for one in losses]
+    best = losses[int(np.argmin(means))]
+    for share, one in zip(STATE_SCALES, losses, strict=True):
+        worse = one - best
+        if np.mean(worse) <= np.std(worse) / len(worse) ** 0.5:
+            return share
+    return STATE_SCALES[int(np.argmin(means))]
+
+
+def _cross_entropy(x: np.ndarray, label: np.ndarray, patient: np.ndarray) -> np.ndarray:
+    """Out-of-fold log loss of each row; infinite when a fold lacks a class."""
     folds = min(5, len(np.unique(patient)))
-    total = 0.0
+    losses = np.zeros(len(label))
     for train, test in GroupKFold(folds).split(x, label, patient):
         if label[train].min() == label[train].max():
-            return 0.0 if not np.any(x[:, 1:]) else np.inf
+            return np.full(len(label), np.inf if np.any(x[:, 1:]) else 0.0)
         model = LogisticRegression(max_iter=2000).fit(x[train], label[train])
         chance = np.clip(model.predict_proba(x[test])[:, 1], 1e-7, 1 - 1e-7)
-        total -= np.sum(np.log(np.where(label[test] == 1, chance, 1 - chance)))
-    return total / len(label)
+        losses[test] = -np.log(np.where(label[test] == 1, chance, 1 - chance))
+    return losses

@@ -1,15 +1,20 @@
-"""Did an outcome come within a window? Losses of the few windows of adaptation.
+"""When did an outcome come? The loss of adaptation.
 
 Dense over targets, unlike the objectives of pre-training: here there is one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from keras import ops
 
+from claimpt_tf.models.time import YEAR
 from claimpt_tf.training.occurrences import NEVER
+
+LARGEST_LOG_RATE = 6.0  # once a day; beyond, a first step may not overflow
 
 
 def days_until_targets(
@@ -45,23 +50,30 @@ def days_until_targets(
     return nearest[..., :targets]
 
 
-def window_loss(logits: Any, days_until: Any, observed: Any, horizons: Any) -> Any:
-    """Binary cross-entropy of every target in every fully observed window.
+def hazard_loss(
+    log_rate: Any, days_until: Any, observed: Any, edges: Sequence[int]
+) -> Any:
+    """Negative log likelihood of a piecewise constant hazard of the one target.
+
+    A date counts for as long as it was watched: to the outcome, to the last observed
+    day or to the end of the window, so that censoring does not bias the rates.
 
     Args:
-      logits: float [B, Q, H, K].
-      days_until: int32 [B, Q, K] as from `days_until_targets`.
+      log_rate: float [B, Q, P], log of the rate a year in each piece.
+      days_until: int32 [B, Q], at least 1.
       observed: int32 [B, Q], days after the date of which everything is known.
-      horizons: int32 [H], lengths of the windows in days.
+      edges: P + 1 days: where pieces begin, and where the last one ends.
 
     Returns:
-      Scalar: mean over windows that are observed to their end, summed over targets
-      and divided by K. Windows that reach beyond are left out, positive or not, so
-      that censoring does not bias the rates.
+      Scalar, nats a date that is watched at all; 0 without one.
     """
-    happened = days_until[:, :, None, :] <= horizons[:, None]
-    weight = ops.cast(observed[:, :, None] >= horizons, "float32")
-    logits = ops.cast(logits, "float32")
-    loss = ops.softplus(logits) - logits * ops.cast(happened, "float32")
-    loss = ops.mean(loss, axis=-1) * weight
-    return ops.sum(loss) / ops.maximum(ops.sum(weight), 1.0)
+    first, last = np.asarray(edges[:-1], np.int32), np.asarray(edges[1:], np.int32)
+    log_rate = ops.minimum(ops.cast(log_rate, "float32"), LARGEST_LOG_RATE)
+    watched = ops.minimum(days_until, observed)[..., None]
+    years = ops.cast(ops.clip(watched - first, 0, last - first), "float32") / YEAR
+    days = days_until[..., None]
+    inside = ops.logical_and(days > first, days <= last)
+    came = ops.cast(ops.logical_and(inside, days <= observed[..., None]), "float32")
+    loss = ops.sum(ops.exp(log_rate) * years - came * log_rate, axis=-1)
+    weight = ops.cast(observed > 0, "float32")
+    return ops.sum(loss * weight) / ops.maximum(ops.sum(weight), 1.0)

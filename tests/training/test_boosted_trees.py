@@ -8,7 +8,14 @@ import pytest
 from scipy import sparse
 
 from claimpt_tf.models.tree_ensemble import TreeEnsemble
-from claimpt_tf.training.boosted_trees import Rows, fill, grow, rounds_of, tree_layer
+from claimpt_tf.training.boosted_trees import (
+    PARTS,
+    Rows,
+    fill,
+    grow,
+    rounds_of,
+    tree_layer,
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +60,7 @@ def test_values_on_a_threshold_go_the_same_way(rows: Rows) -> None:
     dense = np.repeat(near[:, None], 6, axis=1)
     wanted = booster.predict(dense.astype(np.float64), raw_score=True)
     np.testing.assert_allclose(
-        layer_of([booster, booster])(dense).numpy(), wanted, atol=1e-5
+        layer_of([booster] * PARTS)(dense).numpy(), wanted, atol=1e-5
     )
 
 

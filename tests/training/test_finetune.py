@@ -15,10 +15,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from claimpt_tf.errors import TaskError
 from claimpt_tf.models.presets import backbone
 from claimpt_tf.models.risk_model import risk_model
+from claimpt_tf.training.adaptation import latest_rows
 from claimpt_tf.training.adapter import Adapter
 from claimpt_tf.training.batches import READ_BATCH, dated_batches
 from claimpt_tf.training.choices import FinetuneConfig, Limits, Question
-from claimpt_tf.training.finetune import finetune, latest_rows
+from claimpt_tf.training.finetune import finetune
 from claimpt_tf.training.scores import Scorer, predictions_table
 from claimpt_tf.training.sources import with_rows
 from tests.training.transformed import FIRST_DAY, members

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import keras
@@ -19,7 +20,8 @@ from claimpt_tf.training.objectives import (
     make_objectives,
 )
 from claimpt_tf.training.occurrences import NEVER, occurrences
-from claimpt_tf.training.outcome_windows import days_until_targets, window_loss
+from claimpt_tf.training.outcome_windows import days_until_targets
+from claimpt_tf.training.outcome_windows import hazard_loss as hazard_loss_of_one
 from claimpt_tf.training.pretrainer import Pretrainer
 from claimpt_tf.training.recall import RecallAt
 from claimpt_tf.training.targets import Targets
@@ -328,34 +330,30 @@ def test_days_until_targets_against_a_loop() -> None:
     np.testing.assert_array_equal(got, want)
 
 
-def test_window_loss_counts_fully_observed_windows_only() -> None:
-    logits = np.random.default_rng(1).normal(size=(2, 3, 2, 4)).astype("float32")
-    days = np.random.default_rng(2).integers(1, 200, (2, 3, 4)).astype("int32")
-    observed = np.array([[10, 50, 400], [29, 30, 90]], "int32")
-    horizons = np.array([30, 90], "int32")
+def test_hazard_of_an_outcome_against_a_loop() -> None:
+    draw = np.random.default_rng(1)
+    edges = (0, 30, 90, 150)
+    log_rate = draw.normal(size=(4, 6, 3)).astype("float32")
+    days = draw.integers(1, 300, (4, 6)).astype("int32")
+    observed = draw.integers(-20, 250, (4, 6)).astype("int32")
     total = count = 0.0
-    for b in range(2):
-        for q in range(3):
-            for h, length in enumerate(horizons):
-                if observed[b, q] < length:
-                    continue
-                count += 1
-                came = days[b, q] <= length
-                total += np.mean(
-                    [entropy(z, y) for z, y in zip(logits[b, q, h], came, strict=True)]
-                )
-    got = float(window_loss(logits, days, observed, horizons))
+    for b in range(4):
+        for q in range(6):
+            count += observed[b, q] > 0
+            for day in range(1, max(observed[b, q], 0) + 1):
+                piece = next((n for n in range(3) if day <= edges[n + 1]), None)
+                if piece is None or day > days[b, q]:
+                    break
+                total += math.exp(log_rate[b, q, piece]) / 365.25
+                total -= log_rate[b, q, piece] * (day == days[b, q])
+    got = float(hazard_loss_of_one(log_rate, days, observed, edges))
     np.testing.assert_allclose(got, total / count, rtol=1e-5)
 
 
-def test_window_loss_without_any_observed_window_is_zero() -> None:
-    zero = window_loss(
-        np.ones((1, 1, 1, 2), "float32"),
-        np.ones((1, 1, 2), "int32"),
-        np.zeros((1, 1), "int32"),
-        np.array([30], "int32"),
-    )
-    assert float(zero) == 0.0
+def test_hazard_without_a_watched_date_is_zero() -> None:
+    nothing = np.zeros((1, 1), "int32")
+    rate = np.ones((1, 1, 1), "float32")
+    assert float(hazard_loss_of_one(rate, nothing + 1, nothing, (0, 30))) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,241 @@
+"""How good each model is with few labels, and with all.
+
+Every model sees the same labels of the same draws and is scored on the same test rows.
+What needs no label, the past of training members, all may use that can. Cells that are
+done are kept, so that a study goes on where it stood:
+
+    claimpt simulate claims --members 20000 --seed 11
+    claimpt ingest --source tuva --input claims --output records
+    claimpt pretrain --data records --output run
+    claimpt simulate others --members 40000 --seed 123   # the test members
+    claimpt ingest --source tuva --input others --output other_records
+    python benchmarks/shots.py --data records --test other_records --base run \\
+        --task asthma_exacerbation --output study
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import click
+import numpy as np
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+SHOTS, SEEDS = (30, 100, 300, 1_000), 5
+ADAPTATIONS = 2  # networks adapted; replicates take turns with them
+
+
+class Network:
+    """Fine-tuning as a learner of `claimpt_tf.evaluation.learning_curve`.
+
+    Args:
+      name: What the table calls it.
+      start: Gives a backbone.
+      sources: Split -> batches, of `labelled_sources`; `fresh` is what is scored.
+      task: The question.
+      codes: The vocabulary.
+      config: Choices; its recipe is `adapt` or `labels`.
+    """
+
+    def __init__(
+        self, name: str, start: Callable[[], Any], sources: dict[str, Any],
+        task: Any, codes: list[str], config: Any,
+    ) -> None:  # fmt: skip
+        self.name, self._start, self._sources = name, start, sources
+        self._task, self._codes, self._config = task, codes, config
+        self._adapted: dict[int, Any] = {}
+
+    def scores(self, chosen: np.ndarray, seed: int) -> np.ndarray:
+        """Probabilities of the fresh rows."""
+        from claimpt_tf.training.sources import with_rows
+
+        fit = self._by_labels if self._config.recipe == "labels" else self._by_past
+        scorer = fit(with_rows(self._sources["train"], chosen), seed)
+        logit = scorer(self._sources["fresh"]).logit
+        return 1 / (1 + np.exp(-logit.astype(np.float64)))
+
+    def _by_past(self, labelled: Any, seed: int) -> Any:
+        import keras
+
+        from claimpt_tf.models.risk_model import risk_model
+        from claimpt_tf.training.adaptation import adapt
+        from claimpt_tf.training.finetune_run import question_of
+
+        sources, number = self._sources, seed % ADAPTATIONS
+        if number not in self._adapted:
+            keras.utils.set_random_seed(number + 1)
+            self._adapted[number] = adapt(
+                risk_model(self._start()),
+                sources["train"],
+                sources["eval"],
+                question_of(self._task),
+                self._config.model_copy(update={"seed": number + 1}),
+                unlabelled=sources["unlabelled"],
+                codes=self._codes,
+            )
+        self._adapted[number].fit(labelled, sources["eval"])
+        return self._adapted[number].scorer
+
+    def _by_labels(self, labelled: Any, seed: int) -> Any:
+        from claimpt_tf.training.finetune import finetune
+        from claimpt_tf.training.finetune_run import question_of
+
+        *_, scorer = finetune(
+            self._start(),
+            labelled,
+            self._sources["eval"],
+            question_of(self._task),
+            self._config.model_copy(update={"seed": seed}),
+        )
+        return scorer
+
+
+class Past:
+    """LightGBM on counts over the same windows of everybody's past."""
+
+    name = "LightGBM, same past"
+
+    def __init__(
+        self, train: pl.DataFrame, others: pl.DataFrame, test: pl.DataFrame, task: Any
+    ) -> None:
+        self._given = train, others, test, task
+        self._model: Any = None
+
+    def scores(self, chosen: np.ndarray, seed: int) -> np.ndarray:
+        """See `HistoryModel.scores`."""
+        from claimpt_tf.evaluation.history_model import HistoryModel
+
+        if self._model is None:
+            train, others, test, task = self._given
+            self._model = HistoryModel(train, test, task, unlabelled=others)
+        return self._model.scores(chosen, seed)
+
+
+def frame(folder: str, split: str) -> pl.DataFrame:
+    """Labelled examples of a split, in the order in which they are read."""
+    from claimpt_tf.training.sources import matching
+    from claimpt_tf.visits.records import decode, read_records
+
+    files = [Path(one) for one in matching([f"{folder}/Split-{split}/*"])]
+    return decode(list(read_records(files)))
+
+
+@click.command(help=__doc__)
+@click.option("--data", required=True, help="Records to learn from.")
+@click.option("--test", required=True, help="Records of others; their test split.")
+@click.option("--base", required=True, help="Run of `claimpt pretrain`.")
+@click.option("--paper", help="Run of the preset paper, for its own recipe.")
+@click.option("--task", "task_name", default="asthma_exacerbation", show_default=True)
+@click.option("--output", required=True, help="The study's folder.")
+@click.option("--seeds", default=SEEDS, show_default=True, help="Replicates.")
+@click.option("--shots", multiple=True, type=int, default=SHOTS, show_default=True)
+@click.option("--only", multiple=True, help="Models to train now; others are kept.")
+def main(
+    data: str, test: str, base: str, paper: str | None, task_name: str, output: str,
+    seeds: int, shots: tuple[int, ...], only: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Trains what is missing, and shows the table."""
+    from claimpt_tf.evaluation.baselines import LIGHTGBM, LOGISTIC, CountMatrices
+    from claimpt_tf.evaluation.count_learner import CountLearner
+    from claimpt_tf.evaluation.learning_curve import learning_curve
+    from claimpt_tf.models.presets import backbone
+    from claimpt_tf.tasks.spec import load_task
+    from claimpt_tf.tasks.transform import build_cohort
+    from claimpt_tf.training.choices import FinetuneConfig
+    from claimpt_tf.training.pretrain import load_backbone
+    from claimpt_tf.training.pretrain_run import TRANSFORM_FOLDER
+    from claimpt_tf.training.sources import labelled_sources
+    from claimpt_tf.training.transform_graph import TransformGraph
+    from claimpt_tf.visits.ids import FIRST_CODE
+
+    task, folder = load_task(task_name), Path(output) / task_name
+    folder.mkdir(parents=True, exist_ok=True)
+    own, others = str(folder / "cohort"), str(folder / "others")
+    for place, records in ((own, data), (others, test)):
+        if not Path(place).exists():
+            build_cohort(task, records, place)
+
+    def sources(run: str) -> tuple[Any, dict[str, Any]]:
+        graph = TransformGraph.load(str(Path(run) / TRANSFORM_FOLDER))
+        patterns = {
+            split: [f"{own}/Split-{split}/*"]
+            for split in ("train", "eval", "unlabelled")
+        }
+        patterns["fresh"] = [f"{others}/Split-test/*"]
+        return graph, labelled_sources(patterns, graph.layer)
+
+    graph, read = sources(base)
+
+    def fresh() -> Any:
+        codes, stems = FIRST_CODE + len(graph.codes), FIRST_CODE + graph.stems
+        return backbone("small", codes, stems)
+
+    train, asked = frame(own, "train"), frame(others, "test")
+    adapting = FinetuneConfig(recipe="adapt")
+    matrices = CountMatrices.of(train, asked)
+    learners: list[Any] = [
+        Network(
+            "claimpt", lambda: load_backbone(base, graph.codes), read, task,
+            graph.codes, adapting,
+        ),
+        Network("claimpt, from scratch", fresh, read, task, graph.codes, adapting),
+        Past(train, frame(own, "unlabelled"), asked, task),
+        *(
+            CountLearner(kind, matrices)
+            for kind in (LOGISTIC, LIGHTGBM)
+        ),
+    ]  # fmt: skip
+    if paper:
+        published, theirs = sources(paper)
+        recipe = FinetuneConfig(
+            recipe="labels", layer_decay=1.0, learning_rate=1e-4, epochs=20, patience=20
+        )
+        start = lambda: load_backbone(paper, published.codes)  # noqa: E731
+        learners.append(
+            Network("paper's recipe", start, theirs, task, published.codes, recipe)
+        )
+    kept = [one for one in learners if not only or one.name in only]
+    summary = learning_curve(
+        kept, train, asked, folder / "study", shots=shots, seeds=range(seeds),
+        say=click.echo,
+    )  # fmt: skip
+    summary.write_parquet(folder / "summary.parquet")
+    show(summary, f"{task_name}: {asked.height:,} test dates, simulated")
+    facts = {"task": task_name, "seeds": seeds, "test_rows": asked.height}
+    (folder / "facts.json").write_text(json.dumps(facts))
+
+
+def show(summary: pl.DataFrame, title: str) -> None:
+    """AUROC with intervals, a row a model, a column a number of labels."""
+    rows = summary.filter(pl.col("metric") == "auroc")
+    columns = rows["shots"].unique(maintain_order=True).to_list()
+    table = Table(title=title)
+    table.add_column("")
+    for k in columns:
+        table.add_column("all" if k is None else str(k), justify="right")
+    for name in rows["model"].unique(maintain_order=True):
+        cells = []
+        for k in columns:
+            (one,) = rows.filter(
+                pl.col("model") == name, pl.col("shots").eq_missing(k)
+            ).rows(named=True)
+            cells.append(
+                "-"
+                if one["value"] is None
+                else f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
+            )
+        table.add_row(name, *cells)
+    Console(width=140, highlight=False).print(table)
+
+
+if __name__ == "__main__":
+    main()

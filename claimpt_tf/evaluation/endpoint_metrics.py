@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from rich.table import Table
 from sklearn.metrics import log_loss, r2_score, roc_auc_score
 
-from claimpt_tf.codes.categories import category_of
+from claimpt_tf.codes.categories import CategoryOf
 from claimpt_tf.evaluation.recall import plain_rankings, recall_at
+from claimpt_tf.tasks.spec import load_task
+from claimpt_tf.tasks.transform import TASK_FILE
 from claimpt_tf.visits.records import decode, read_records
 
 METRICS_FILE: Final = "metrics.json"
@@ -48,7 +50,9 @@ def judge_run(folder: str | os.PathLike[str]) -> dict[str, dict[str, Figures]]:
             continue
         found[split] = {"network": FIGURES[kind](rows)}
         if kind == "multi_label":
-            found[split] |= _rivals(rows, known, run / "cohort" / f"Split-{split}")
+            category_of = load_task(run / "cohort" / TASK_FILE).category_of
+            records = run / "cohort" / f"Split-{split}"
+            found[split] |= _rivals(rows, known, records, category_of)
     part = run / f".{METRICS_FILE}.part"
     part.write_text(json.dumps(found, indent=1) + "\n")
     os.replace(part, run / METRICS_FILE)
@@ -177,7 +181,7 @@ FIGURES: Final[Mapping[str, Callable[[pl.DataFrame], Figures]]] = {
 
 
 def _rivals(
-    rows: pl.DataFrame, known: pl.DataFrame, records: Path
+    rows: pl.DataFrame, known: pl.DataFrame, records: Path, category_of: CategoryOf
 ) -> dict[str, Figures]:
     """Rankings by how often a category came to others, and to the member before."""
     examples = decode(list(read_records(sorted(records.glob("*.gz")))))

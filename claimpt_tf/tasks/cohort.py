@@ -81,7 +81,7 @@ def label(
         ArtifactError: `timelines` lacks a column.
         ValueError: the task takes its labels from a table and there is none.
     """
-    members = MemberTables.of(timelines)
+    members = MemberTables.of(timelines, task.category_of)
     end = DataEnd.of(timelines).day if data_end is None else data_end
     funnel = _Funnel(members.scalars)
     table_rows: list[int] = []

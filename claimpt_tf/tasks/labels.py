@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import polars as pl
 
-from claimpt_tf.codes.categories import category_of
 from claimpt_tf.tasks.match import matching_codes
 from claimpt_tf.tasks.member_tables import MemberTables
 from claimpt_tf.tasks.outcome_spec import Definition, Outcome
@@ -128,10 +127,13 @@ def _relevant_codes(outcome: Outcome, members: MemberTables) -> pl.DataFrame:
     distinct = members.coded["code"].unique()
     if outcome.names_codes:
         distinct = matching_codes(
-            distinct, outcome.codes or (), outcome.categories or ()
+            distinct,
+            outcome.codes or (),
+            outcome.categories or (),
+            members.category_of,
         )
     names = pl.DataFrame(
-        {"code": distinct, "category": category_of(distinct.to_list())},
+        {"code": distinct, "category": members.category_of(distinct.to_list())},
         schema={"code": pl.String, "category": pl.String},
     )
     visits = members.matching(outcome).select("visit", "member", "day")

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from claimpt_tf.codes.categories import category_of
+from claimpt_tf.codes.categories import CategoryOf
+from claimpt_tf.codes.categories import category_of as published
 from claimpt_tf.codes.code_tables import ccs_of_icd9cm, ccsr_of_icd10cm
 from claimpt_tf.codes.systems import SYSTEMS
 
@@ -154,7 +155,10 @@ def _token_regex(token: str) -> str:
 
 
 def matching_codes(
-    codes: pl.Series, patterns: Iterable[str], categories: Iterable[str] = ()
+    codes: pl.Series,
+    patterns: Iterable[str],
+    categories: Iterable[str] = (),
+    category_of: CategoryOf = published,
 ) -> pl.Series:
     """Those of the distinct codes that any pattern matches, or that are in a category.
 
@@ -162,6 +166,7 @@ def matching_codes(
         codes: String, distinct codes as records hold them (`SYSTEM:CODE`).
         patterns: normalised patterns; none match nothing.
         categories: normalised categories; none match nothing.
+        category_of: the categories of codes, one each; the published ones by default.
 
     >>> codes = pl.Series(["ICD10CM:J4521", "ICD10CM:J069", "ICD9CM:49302"])
     >>> matching_codes(codes, ["ICD10CM:J45", "ICD9CM:493?2"]).to_list()
@@ -180,7 +185,10 @@ def matching_codes(
 
 
 def with_any_code(
-    coded: pl.DataFrame, patterns: Iterable[str], categories: Iterable[str] = ()
+    coded: pl.DataFrame,
+    patterns: Iterable[str],
+    categories: Iterable[str] = (),
+    category_of: CategoryOf = published,
 ) -> pl.DataFrame:
     """The visits with at least one matching code.
 
@@ -188,6 +196,7 @@ def with_any_code(
         coded: one row a code of a visit: `visit` (any integer) and `code` (String).
         patterns: normalised patterns.
         categories: normalised categories.
+        category_of: as in `matching_codes`.
 
     Returns:
         One column, `visit`, distinct.
@@ -196,6 +205,7 @@ def with_any_code(
     >>> with_any_code(coded, ["CVX:1", "CVX:2"])["visit"].to_list()
     [0]
     """
-    hits = matching_codes(coded["code"].unique(), patterns, categories)
+    distinct = coded["code"].unique()
+    hits = matching_codes(distinct, patterns, categories, category_of)
     matched = coded.lazy().join(hits.to_frame("code").lazy(), on="code", how="semi")
     return matched.select(pl.col("visit").unique()).collect()

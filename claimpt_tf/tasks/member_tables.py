@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import polars as pl
 
+from claimpt_tf.codes.categories import CategoryOf
+from claimpt_tf.codes.categories import category_of as published
 from claimpt_tf.errors import ArtifactError
 from claimpt_tf.tasks.criteria import VisitMatch
 from claimpt_tf.tasks.match import with_any_code
@@ -54,15 +56,19 @@ class MemberTables:
     spans: member, start, end (inclusive).
     visits: visit, member, day, end, type, length, codes, cost.
     coded: visit, code.
+    category_of: the categories of codes, one each.
     """
 
     scalars: pl.DataFrame
     spans: pl.DataFrame
     visits: pl.DataFrame
     coded: pl.DataFrame
+    category_of: CategoryOf = published
 
     @classmethod
-    def of(cls, timelines: pl.DataFrame) -> MemberTables:
+    def of(
+        cls, timelines: pl.DataFrame, category_of: CategoryOf = published
+    ) -> MemberTables:
         """Takes a timelines frame apart.
 
         Raises:
@@ -104,6 +110,7 @@ class MemberTables:
             coded=visits.select("visit", code="codes")
             .explode("code")
             .filter(pl.col("code").is_not_null()),
+            category_of=category_of,
         )
 
     def matching(self, match: VisitMatch) -> pl.DataFrame:
@@ -114,7 +121,9 @@ class MemberTables:
         if match.names_codes:
             wanted = match.codes or (), match.categories or ()
             visits = visits.join(
-                with_any_code(self.coded, *wanted), on="visit", how="semi"
+                with_any_code(self.coded, *wanted, self.category_of),
+                on="visit",
+                how="semi",
             )
         return visits
 

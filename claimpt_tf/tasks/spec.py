@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from importlib import resources
 from pathlib import Path
@@ -12,6 +13,9 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core.core_schema import ValidationInfo
 
+from claimpt_tf.codes.categories import CategoryOf
+from claimpt_tf.codes.categories import category_of as published
+from claimpt_tf.codes.category_files import load_categories
 from claimpt_tf.errors import TaskError
 from claimpt_tf.tasks.criteria import Criterion, Days, Population, SomeDays
 from claimpt_tf.tasks.index_spec import Index
@@ -42,6 +46,11 @@ class Task(Block):
     )
     population: Population = Field(
         default=Population(), description="whom the question concerns"
+    )
+    category_files: tuple[str, ...] = Field(
+        default=(),
+        description="your own categories of codes (docs/codes.md), which go before the "
+        "published ones; beside the task file unless the path is absolute",
     )
     index: Index = Field(description="the dates at which the question is asked")
     lookback_days: SomeDays | None = Field(
@@ -158,6 +167,15 @@ class Task(Block):
         return "binary"
 
     @property
+    def category_of(self) -> CategoryOf:
+        """The categories of codes, one each: the task's own, then the published ones.
+
+        Raises:
+            InputError: a file of categories cannot be used.
+        """
+        return _categories(self.category_files) if self.category_files else published
+
+    @property
     def definition(self) -> Definition | None:
         """The outcome and window by which any past can be labelled, if there is one.
 
@@ -252,6 +270,7 @@ def with_label_table(task: Task, file: str) -> Task:
             "labels": LabelTable(file=file).model_dump(),
             "proxy": asked.model_dump() if asked is not None and can_adapt else None,
             "lookback_days": task.lookback_days,
+            "category_files": task.category_files,
         }
     )
 
@@ -269,8 +288,17 @@ def label_task(file: str) -> Task:
     return Task.model_validate({"name": name, "labels": {"file": file}})
 
 
+@functools.lru_cache(maxsize=8)
+def _categories(files: tuple[str, ...]) -> CategoryOf:
+    return load_categories(files)
+
+
 def _beside(path: Path, task: Task) -> Task:
-    """The task with its table's path taken from the task file's folder."""
+    """The task with the paths of its files taken from the task file's folder."""
+    if task.category_files:
+        # The cohort's copy of the task lies elsewhere.
+        files = tuple(str((path.parent / f).resolve()) for f in task.category_files)
+        task = task.model_copy(update={"category_files": files})
     if task.labels is None or task.labels.file is None:
         return task
     return with_label_table(task, str(path.parent / task.labels.file))

@@ -8,6 +8,7 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
+from claimpt_tf.codes.category_files import categories_digest
 from claimpt_tf.tasks.label_table import digest
 from claimpt_tf.tasks.spec import Task
 from components.cohort_gen.executor import Executor
@@ -26,6 +27,7 @@ class CohortGenSpec(component_spec.ComponentSpec):
         "task": component_spec.ExecutionParameter(type=str),
         "key_file": component_spec.ExecutionParameter(type=str, optional=True),
         "table_digest": component_spec.ExecutionParameter(type=str, optional=True),
+        "categories_digest": component_spec.ExecutionParameter(type=str, optional=True),
     }
     INPUTS = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples)
@@ -63,7 +65,9 @@ class CohortGen(base_beam_component.BaseBeamComponent):
             spec=CohortGenSpec(
                 task=task.model_dump_json(),
                 key_file=key_file,
+                # A changed file is a changed run, though its name stays.
                 table_digest=digest(table) if table and Path(table).exists() else "",
+                categories_digest=categories_digest(task.category_files),
                 examples=examples,
                 cohort=types.Channel(type=standard_artifacts.Examples),
                 attrition=types.Channel(type=CohortAttrition),

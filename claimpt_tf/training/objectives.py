@@ -410,7 +410,7 @@ def default_mix(preset: str) -> dict[str, Any]:
             "next_visit": {"rank": None, "positions": "last"},
             "category": {"rank": None, "masked": 0.0},
         }
-    return {"windows": 1.0, "next_visit": 1.0}
+    return {"windows": 1.0}
 
 
 def _rows(values: Any) -> Any:

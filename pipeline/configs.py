@@ -28,6 +28,7 @@ class RunConfig(BaseModel):
       finetune: Choices of fine-tuning.
       scratch: Also train the network without pre-training, for the report.
       min_auroc: The gate: a model below is not pushed.
+      min_group_auroc: The same for each sex; 0 sets no such bound.
       true_risk: The simulator's table of true risks, where there is one.
       replicates: Bootstrap replicates of the report.
       serving_name: Folder under which versions are pushed; of several tasks each has
@@ -51,6 +52,7 @@ class RunConfig(BaseModel):
     finetune: FinetuneConfig = FinetuneConfig()
     scratch: bool = True
     min_auroc: float = Field(0.55, ge=0, le=1)
+    min_group_auroc: float = Field(0.0, ge=0, le=1)
     true_risk: str = ""
     replicates: int = Field(1000, ge=1)
     serving_name: str = "claimpt"

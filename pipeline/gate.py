@@ -1,4 +1,4 @@
-"""Why a model was released, or was not."""
+"""The gate before a release, and why a model passed it or did not."""
 
 from __future__ import annotations
 
@@ -43,3 +43,48 @@ def reasons_not_pushed(nodes: Mapping[str, NodeRun]) -> list[str]:
     problems = os.path.join(nodes["ServingValidator"].uri("blessing"), PROBLEMS_FILE)
     with open(problems) as file:
         return reasons + json.load(file)
+
+
+def eval_config(min_auroc: float, min_group_auroc: float = 0.0) -> tfma.EvalConfig:
+    """What the Evaluator measures, overall and by sex, and the gate.
+
+    Args:
+      min_auroc: Lower bound of the AUROC on all test rows.
+      min_group_auroc: Lower bound of the AUROC of each sex; 0 sets none.
+    """
+    gates = [_at_least(min_auroc, tfma.SlicingSpec())]
+    if min_group_auroc > 0:
+        by_sex = tfma.SlicingSpec(feature_keys=["sex"])
+        gates.append(_at_least(min_group_auroc, by_sex))
+    return tfma.EvalConfig(
+        model_specs=[
+            tfma.ModelSpec(
+                signature_name="serving_default",
+                label_key="label",
+                prediction_key="probability",
+                model_type="tf_generic",
+            )
+        ],
+        slicing_specs=[tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=["sex"])],
+        metrics_specs=[
+            tfma.MetricsSpec(
+                metrics=[
+                    tfma.MetricConfig(class_name="ExampleCount"),
+                    tfma.MetricConfig(class_name="Calibration"),
+                    # Many thresholds, so that the gate's AUROC is the report's.
+                    tfma.MetricConfig(
+                        class_name="AUC",
+                        config='{"num_thresholds": 10000}',
+                        per_slice_thresholds=gates,
+                    ),
+                ]
+            )
+        ],
+    )
+
+
+def _at_least(bound: float, where: tfma.SlicingSpec) -> tfma.PerSliceMetricThreshold:
+    value = tfma.GenericValueThreshold(lower_bound={"value": bound})
+    return tfma.PerSliceMetricThreshold(
+        slicing_specs=[where], threshold=tfma.MetricThreshold(value_threshold=value)
+    )

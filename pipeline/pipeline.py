@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import tensorflow_model_analysis as tfma
 from tfx.components import (
     Evaluator,
     ExampleValidator,
@@ -33,6 +32,7 @@ from components.cohort_gen.component import CohortGen
 from components.model_report.component import ModelReport
 from components.serving_validator.component import ServingValidator
 from pipeline.configs import RunConfig
+from pipeline.gate import eval_config
 
 PRETRAIN = "components.trainer.pretraining.run_fn"
 FINETUNE = "components.trainer.finetuning.run_fn"
@@ -163,7 +163,7 @@ def _branch(
     evaluator = Evaluator(
         examples=cohort.outputs["cohort"],
         model=finetuner.outputs["model"],
-        eval_config=eval_config(config.min_auroc),
+        eval_config=eval_config(config.min_auroc, config.min_group_auroc),
         example_splits=["test"],
     )
     serving = ServingValidator(
@@ -238,44 +238,4 @@ def _finetuner(
             "preset": config.pretrain.preset,
             "export": export,
         },
-    )
-
-
-def eval_config(min_auroc: float) -> tfma.EvalConfig:
-    """What the Evaluator measures, overall and by sex, and the gate.
-
-    Args:
-      min_auroc: Lower bound of the AUROC on all test rows.
-    """
-    gate = tfma.MetricThreshold(
-        value_threshold=tfma.GenericValueThreshold(lower_bound={"value": min_auroc})
-    )
-    return tfma.EvalConfig(
-        model_specs=[
-            tfma.ModelSpec(
-                signature_name="serving_default",
-                label_key="label",
-                prediction_key="probability",
-                model_type="tf_generic",
-            )
-        ],
-        slicing_specs=[tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=["sex"])],
-        metrics_specs=[
-            tfma.MetricsSpec(
-                metrics=[
-                    tfma.MetricConfig(class_name="ExampleCount"),
-                    tfma.MetricConfig(class_name="Calibration"),
-                    # Many thresholds, so that the gate's AUROC is the report's.
-                    tfma.MetricConfig(
-                        class_name="AUC",
-                        config='{"num_thresholds": 10000}',
-                        per_slice_thresholds=[
-                            tfma.PerSliceMetricThreshold(
-                                slicing_specs=[tfma.SlicingSpec()], threshold=gate
-                            )
-                        ],
-                    ),
-                ]
-            )
-        ],
     )

@@ -18,6 +18,7 @@ PLUGINS = "claimpt.commands"  # entry points by which other packages add command
 OWN = (
     "cohort",
     "deploy",
+    "evaluate",
     "export-meds",
     "finetune",
     "ingest",

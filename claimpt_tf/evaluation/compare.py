@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 from rich.table import Table
+from statsmodels.stats.multitest import multipletests
 
 from claimpt_tf.errors import ArtifactError
 from claimpt_tf.evaluation.bootstrap import (
@@ -26,11 +27,20 @@ from claimpt_tf.evaluation.bootstrap import (
     interval,
     replicate,
 )
-from claimpt_tf.evaluation.metrics import CAPACITY, checked, default_metrics
-from claimpt_tf.evaluation.subgroups import SUBGROUPS, groups_of
+from claimpt_tf.evaluation.metrics import (
+    CAPACITY,
+    MIN_EACH_CLASS,
+    Estimate,
+    checked,
+    default_metrics,
+)
+from claimpt_tf.evaluation.subgroups import NEEDS, SUBGROUPS, Group, groups_of
+from claimpt_tf.evaluation.weighted import Floats, Ranked
+from claimpt_tf.tasks.attrition import SMALLEST_CELL
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 SUBGROUP_METRICS: Final = ("auroc", "auprc", "brier", "calibration_in_the_large")
+ANY_CLASS: Final = ("brier", "log_loss", "ece")  # figures that exist without events
 _COLUMNS: Final = ("patient_id", "index_day", "label")
 
 Figures = dict[str, dict[str, Interval]]  # model -> figure -> value and interval
@@ -41,6 +51,9 @@ class SubgroupFigures:
     """One group's figures; counts and figures are None where suppressed.
 
     `n` counts rows, `patients` patients, `positives` rows with the outcome.
+    `differences` are the reference model's figures here less those of everybody else
+    in the grouping, `adjusted` their p-values after Holm's correction over all groups
+    of all groupings, figure by figure.
     """
 
     by: str
@@ -50,6 +63,8 @@ class SubgroupFigures:
     patients: int | None
     positives: int | None
     models: Figures
+    differences: dict[str, Difference] = field(default_factory=dict)
+    adjusted: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,6 +81,7 @@ class Comparison:
         subgroups: the figures of `SUBGROUP_METRICS` within groups.
         titles: figure -> heading.
         capacity: share of rows behind the figures "at capacity".
+        threshold: probability behind the figures "at threshold", if any.
         n_boot: bootstrap replicates.
         seed: of the bootstrap.
         level: of the intervals.
@@ -83,6 +99,7 @@ class Comparison:
     n_boot: int
     seed: int
     level: float
+    threshold: float | None = None
 
     @property
     def prevalence(self) -> float:
@@ -120,7 +137,16 @@ class Comparison:
                 for model, figures in content["differences"].items()
             }
             content["subgroups"] = [
-                SubgroupFigures(**{**group, "models": _figures(group["models"])})
+                SubgroupFigures(
+                    **{
+                        **group,
+                        "models": _figures(group["models"]),
+                        "differences": {
+                            name: Difference(**one)
+                            for name, one in group["differences"].items()
+                        },
+                    }
+                )
                 for group in content["subgroups"]
             ]
             return cls(**content)
@@ -160,6 +186,8 @@ def compare(
     capacity: float = CAPACITY,
     subgroups: Sequence[str] = SUBGROUPS,
     level: float = LEVEL,
+    threshold: float | None = None,
+    fewest: int = MIN_EACH_CLASS,
 ) -> Comparison:
     """Judges models on the same labelled rows, with a patient-level bootstrap.
 
@@ -171,8 +199,11 @@ def compare(
         seed: of the bootstrap; the same seed gives the same figures.
         reference: the model that others are compared with; by default the first.
         capacity: share of rows a care team can take up.
-        subgroups: `age_band` or names of columns.
+        subgroups: names of `subgroups.TITLES` or of columns.
         level: of the intervals.
+        threshold: the probability from which on members are flagged.
+        fewest: with fewer rows of a class than this, figures that need both classes
+            are not estimable.
 
     Raises:
         ArtifactError: no model, a model without a score for every row, scores that
@@ -189,7 +220,7 @@ def compare(
         model: np.asarray(_floats(given), dtype=np.float64)
         for model, given in predictions.items()
     }
-    metrics = default_metrics(capacity)
+    metrics = default_metrics(capacity, threshold)
     few = {name: metrics[name] for name in SUBGROUP_METRICS}
     everyone = np.arange(frame.height)
     groups = [group for by in subgroups for group in groups_of(frame, by)]
@@ -206,9 +237,14 @@ def compare(
         if not group.suppressed
         for model, given in scores.items()
     }
+    rest = {
+        (position, None): _everybody_else(labels, scores[reference], groups, position)
+        for position, group in enumerate(groups)
+        if not group.suppressed and _has_rest(groups, position)
+    }
     draws = Draws(frame["patient_id"].to_numpy(), n_boot, seed)
     drawn = replicate(whole, metrics, draws)
-    drawn_parts = replicate(parts, few, draws)
+    drawn_parts = replicate({**parts, **rest}, few, draws)
 
     points = {
         model: {
@@ -217,6 +253,32 @@ def compare(
         }
         for model, cell in whole.items()
     }
+    few_rows = _few(labels, fewest)
+    if few_rows is not None:
+        points = {
+            model: {
+                name: point if name in ANY_CLASS else Estimate(None, few_rows)
+                for name, point in found.items()
+            }
+            for model, found in points.items()
+        }
+    differences = {
+        position: {
+            name: difference(
+                few[name].point(
+                    parts[position, reference].ranked.labels,
+                    parts[position, reference].ranked.scores,
+                ),
+                few[name].point(cell.ranked.labels, cell.ranked.scores),
+                drawn_parts[position, reference][name],
+                drawn_parts[position, None][name],
+                level,
+            )
+            for name in few
+        }
+        for (position, _), cell in rest.items()
+    }
+    adjusted = _adjusted(differences)
     return Comparison(
         n=frame.height,
         patients=draws.n_patients,
@@ -267,6 +329,8 @@ def compare(
                     }
                     for model in scores
                 },
+                differences.get(position, {}),
+                adjusted.get(position, {}),
             )
             for position, group in enumerate(groups)
         ],
@@ -275,7 +339,55 @@ def compare(
         n_boot=n_boot,
         seed=seed,
         level=level,
+        threshold=threshold,
     )
+
+
+def _few(labels: Floats, fewest: int) -> str | None:
+    """Why figures that need both classes are withheld, or None."""
+    events = int(labels.sum())
+    for count, what in ((events, "with"), (len(labels) - events, "without")):
+        if 0 < count < fewest:
+            return f"{count} rows {what} the outcome; {fewest} or more are needed"
+    return None
+
+
+def _has_rest(groups: Sequence[Group], position: int) -> bool:
+    """Whether the other groups of the grouping may be shown together."""
+    by = groups[position].by
+    others = [g for at, g in enumerate(groups) if g.by == by and at != position]
+    counts = [(g.patients, g.positives, g.negatives) for g in others]
+    return bool(counts) and min(map(sum, zip(*counts, strict=True))) >= SMALLEST_CELL
+
+
+def _everybody_else(
+    labels: Floats, scores: Floats, groups: Sequence[Group], position: int
+) -> Cell:
+    by = groups[position].by
+    rows = np.sort(
+        np.concatenate(
+            [g.rows for at, g in enumerate(groups) if g.by == by and at != position]
+        )
+    )
+    return Cell(Ranked(labels[rows], scores[rows]), rows)
+
+
+def _adjusted(
+    differences: Mapping[int, Mapping[str, Difference]],
+) -> dict[int, dict[str, float | None]]:
+    """Holm's p-values of each figure over all groups."""
+    found: dict[int, dict[str, float | None]] = {at: {} for at in differences}
+    for name in SUBGROUP_METRICS:
+        tested = {
+            at: one[name].p
+            for at, one in differences.items()
+            if one[name].p is not None
+        }
+        if tested:
+            corrected = multipletests(list(tested.values()), method="holm")[1]
+            for at, p in zip(tested, corrected, strict=True):
+                found[at][name] = float(p)
+    return found
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -323,7 +435,7 @@ def _check_frame(
         raise ArtifactError("no model to compare; give one set of scores or more")
     needed = list(_COLUMNS)
     for by in subgroups:
-        needed += ["birth_days"] if by == "age_band" else [by]
+        needed += NEEDS.get(by, (by,))
     missing = [name for name in needed if name not in frame.columns]
     if missing:
         raise ArtifactError(

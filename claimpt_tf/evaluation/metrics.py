@@ -7,9 +7,10 @@ Point estimates come from scikit-learn and statsmodels where these know the figu
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +24,8 @@ from statsmodels.genmod.families import Binomial
 from statsmodels.genmod.generalized_linear_model import GLM
 
 from claimpt_tf.errors import ArtifactError
-from claimpt_tf.evaluation import weighted
+from claimpt_tf.evaluation import operating_points as points
+from claimpt_tf.evaluation import smooth_calibration, weighted
 from claimpt_tf.evaluation.weighted import Floats, Ranked, Weighted
 
 CAPACITY = 0.05
@@ -239,6 +241,14 @@ def ece(labels: Floats, scores: Floats) -> float:
     return float(weighted.ece(_unit(labels, scores))[0])
 
 
+@_two_classes
+def ici(labels: Floats, scores: Floats) -> Estimate:
+    """Mean distance of the smoothed calibration curve from the diagonal."""
+    if np.ptp(scores) == 0:
+        return Estimate(None, "every score is the same")
+    return Estimate(smooth_calibration.ici(labels, scores))
+
+
 def sensitivity_at_capacity(
     labels: ArrayLike, scores: ArrayLike, share: float = CAPACITY
 ) -> Estimate:
@@ -250,11 +260,7 @@ def sensitivity_at_capacity(
     >>> sensitivity_at_capacity([0, 1, 0, 1], [0.1, 0.9, 0.2, 0.3], 0.25).value
     0.5
     """
-    ranked = checked(labels, scores)
-    if not ranked.labels.any():
-        return Estimate(None, "no positives")
-    rows = _unit(ranked.labels, ranked.scores)
-    return Estimate(float(weighted.sensitivity_at_capacity(rows, _share(share))[0]))
+    return _flagging(labels, scores, lambda rows: _of_top(rows, share, "sensitivity"))
 
 
 def ppv_at_capacity(
@@ -265,9 +271,41 @@ def ppv_at_capacity(
     >>> ppv_at_capacity([0, 1, 0, 1], [0.1, 0.9, 0.2, 0.3], 0.5).value
     1.0
     """
+    return _flagging(labels, scores, lambda rows: _of_top(rows, share, "ppv"))
+
+
+_FLAGGING: Final = {
+    "sensitivity": ("Sensitivity", points.sensitivity),
+    "specificity": ("Specificity", points.specificity),
+    "ppv": ("PPV", points.ppv),
+    "npv": ("NPV", points.npv),
+    "lift": ("Lift", points.lift),
+}
+
+
+def _of_top(rows: Weighted, share: float, figure: str) -> Floats:
+    return _FLAGGING[figure][1](points.at_capacity(rows, _share(share)))
+
+
+def _above(rows: Weighted, threshold: float, figure: str) -> Floats:
+    cells = points.at_threshold(rows, threshold)
+    if figure == "net_benefit":
+        return points.net_benefit(cells, threshold)
+    return _FLAGGING[figure][1](cells)
+
+
+def _flagging(
+    labels: ArrayLike, scores: ArrayLike, figure: Callable[[Weighted], Floats]
+) -> Estimate:
     ranked = checked(labels, scores)
-    rows = _unit(ranked.labels, ranked.scores)
-    return Estimate(float(weighted.ppv_at_capacity(rows, _share(share))[0]))
+    value = float(figure(_unit(ranked.labels, ranked.scores))[0])
+    if np.isfinite(value):
+        return Estimate(value)
+    if ranked.positive.all() or not ranked.positive.any():
+        return Estimate(
+            None, f"no {'negatives' if ranked.positive.any() else 'positives'}"
+        )
+    return Estimate(None, "nobody, or everybody, is flagged")
 
 
 def _share(share: float) -> float:
@@ -278,15 +316,44 @@ def _share(share: float) -> float:
     return share
 
 
-def default_metrics(capacity: float = CAPACITY) -> Mapping[str, Metric]:
+def _flagging_metrics(
+    suffix: str,
+    title: str,
+    figure: Callable[..., Floats],
+    at: float,
+    names: Sequence[str],
+) -> list[Metric]:
+    found = []
+    for name in names:
+        heading = "Net benefit" if name == "net_benefit" else _FLAGGING[name][0]
+        resampled = partial(figure, **{_ARGUMENT[suffix]: at, "figure": name})
+        found.append(
+            Metric(
+                f"{name}_{suffix}",
+                f"{heading}, {title}",
+                partial(_flagging, figure=resampled),
+                resampled,
+                "higher",
+            )
+        )
+    return found
+
+
+_ARGUMENT: Final = {"at_capacity": "share", "at_threshold": "threshold"}
+
+
+def default_metrics(
+    capacity: float = CAPACITY, threshold: float | None = None
+) -> Mapping[str, Metric]:
     """The figures of every comparison, by name, in the order of the tables.
 
     Args:
         capacity: the share of rows a care team can take up.
+        threshold: the probability from which on members are flagged; None leaves its
+            figures out.
     """
     _share(capacity)
-    top = f"top {100 * capacity:.3g}%"
-    figures = (
+    figures = [
         Metric("auroc", "AUROC", auroc, weighted.auroc, "higher"),
         Metric("auprc", "AUPRC", auprc, weighted.auprc, "higher"),
         Metric("brier", "Brier", brier, weighted.brier, "lower"),
@@ -313,19 +380,14 @@ def default_metrics(capacity: float = CAPACITY) -> Mapping[str, Metric]:
             "1",
         ),
         Metric("ece", "ECE", ece, weighted.ece, "lower"),
-        Metric(
-            "sensitivity_at_capacity",
-            f"Sensitivity, {top}",
-            partial(sensitivity_at_capacity, share=capacity),
-            partial(weighted.sensitivity_at_capacity, share=capacity),
-            "higher",
-        ),
-        Metric(
-            "ppv_at_capacity",
-            f"PPV, {top}",
-            partial(ppv_at_capacity, share=capacity),
-            partial(weighted.ppv_at_capacity, share=capacity),
-            "higher",
-        ),
-    )
+        Metric("ici", "ICI", ici, smooth_calibration.resampled_ici, "lower"),
+    ]
+    top = f"top {100 * capacity:.3g}%"
+    every = tuple(_FLAGGING)
+    figures += _flagging_metrics("at_capacity", top, _of_top, capacity, every)
+    if threshold is not None:
+        title = f"at {100 * threshold:.3g}%"
+        figures += _flagging_metrics(
+            "at_threshold", title, _above, threshold, (*every, "net_benefit")
+        )
     return {metric.name: metric for metric in figures}

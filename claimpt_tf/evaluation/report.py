@@ -39,8 +39,6 @@ from claimpt_tf.tasks.spec import Task
 DISCRIMINATION: Final = (
     "auroc",
     "auprc",
-    "sensitivity_at_capacity",
-    "ppv_at_capacity",
 )
 CALIBRATION: Final = (
     "brier",
@@ -49,6 +47,7 @@ CALIBRATION: Final = (
     "calibration_in_the_large",
     "calibration_slope",
     "ece",
+    "ici",
 )
 DIFFERENCES: Final = ("auroc", "auprc", "brier")
 SUBGROUP_FIGURES: Final = ("auroc", "auprc", "brier", "calibration_in_the_large")
@@ -84,6 +83,9 @@ def write_report(
     split: str = "test",
     run_id: str = "",
     commands: Sequence[str] = (),
+    model: Mapping[str, str] | None = None,
+    lineage: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Writes the page, complete or not at all; same input, same bytes.
 
@@ -100,6 +102,9 @@ def write_report(
         split: which split the rows are.
         run_id: of the run, where there is one.
         commands: what to type to get this again; by default `claimpt run`.
+        model: heading -> text about the model.
+        lineage: heading -> text about where it came from.
+        notes: what else limits the figures.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -114,6 +119,9 @@ def write_report(
         split=split,
         run_id=run_id,
         commands=commands,
+        model=model,
+        lineage=lineage,
+        notes=notes,
     )
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
@@ -135,6 +143,9 @@ def render_report(
     split: str = "test",
     run_id: str = "",
     commands: Sequence[str] = (),
+    model: Mapping[str, str] | None = None,
+    lineage: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
 ) -> str:
     """The page's HTML; arguments as in `write_report`."""
     scores = {
@@ -178,6 +189,19 @@ def render_report(
         commands=list(commands) or [default],
         run_id=run_id,
         versions=versions(),
+        model=dict(model or {}),
+        lineage=dict(lineage or {}),
+        notes=list(notes),
+        capacity=_models_table(
+            comparison,
+            [name for name in comparison.titles if name.endswith("_at_capacity")],
+            "When a care team takes up a share of the rows",
+        ),
+        flagged=_models_table(
+            comparison,
+            [name for name in comparison.titles if name.endswith("_at_threshold")],
+            "When everybody above a probability is flagged",
+        ),
     )
 
 

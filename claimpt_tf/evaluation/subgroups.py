@@ -20,7 +20,23 @@ from claimpt_tf.evaluation.ages import AGE_BANDS, age_band
 from claimpt_tf.tasks.attrition import SMALLEST_CELL
 
 SUBGROUPS: Final = ("sex", "age_band")
-TITLES: Final = {"sex": "Sex", "age_band": "Age"}
+# Where the rows have what they need; race is in no standard's members by default.
+MORE_SUBGROUPS: Final = ("race", "institution", "utilisation", "index_year")
+TITLES: Final = {
+    "sex": "Sex",
+    "age_band": "Age",
+    "race": "Race",
+    "institution": "Institution",
+    "utilisation": "Visits in the year before, by quarter of the rows",
+    "index_year": "Year of the index date",
+}
+NEEDS: Final = {
+    "age_band": ("birth_days",),
+    "utilisation": ("visit_days", "visit_length"),
+    "index_year": (),
+}
+_MOST_LEVELS: Final = 12
+_YEAR: Final = 365
 _ORDER: Final = {"age_band": AGE_BANDS, "sex": ("F", "M", "U")}
 
 
@@ -47,18 +63,81 @@ class Group:
     suppressed: bool
 
 
+def groupings_of(frame: pl.DataFrame) -> tuple[str, ...]:
+    """All groupings that the columns of labelled examples allow.
+
+    >>> frame = pl.DataFrame({"sex": ["F"], "birth_days": [0], "index_day": [9]})
+    >>> groupings_of(frame)
+    ('sex', 'age_band', 'index_year')
+    """
+    return tuple(
+        by
+        for by in (*SUBGROUPS, *MORE_SUBGROUPS)
+        if all(name in frame.columns for name in NEEDS.get(by, (by,)))
+    )
+
+
+def levels_of(frame: pl.DataFrame, by: str) -> pl.Series:
+    """The level of each row, String, `unknown` where there is none.
+
+    Of a column with more than 12 levels the commonest stay and the rest is `other`.
+    """
+    if by == "age_band":
+        level = frame.select(age_band()).to_series()
+    elif by == "utilisation":
+        level = _utilisation(frame)
+    elif by == "index_year":
+        days = pl.col("index_day").cast(pl.Int32).cast(pl.Date)
+        level = frame.select(days.dt.year().cast(pl.String)).to_series()
+    else:
+        level = frame[by].cast(pl.String)
+    level = level.fill_null("unknown").alias("level")
+    if level.n_unique() <= _MOST_LEVELS:
+        return level
+    often = level.value_counts().sort(["count", "level"], descending=[True, False])
+    kept = often["level"].head(_MOST_LEVELS - 1)
+    return (
+        level.to_frame()
+        .select(pl.when(pl.col("level").is_in(kept.implode())).then("level"))
+        .to_series()
+        .fill_null("other")
+    )
+
+
+def _utilisation(frame: pl.DataFrame) -> pl.Series:
+    """Quarter of each row by its visits in the year up to the index date."""
+    row = pl.int_range(pl.len(), dtype=pl.Int64).alias("row")
+    day, end = pl.col("visit_days"), pl.col("visit_days") + pl.col("visit_length")
+    counts = (
+        frame.select(row, "index_day", "visit_days", "visit_length")
+        .explode("visit_days", "visit_length")
+        .group_by("row", maintain_order=True)
+        .agg(
+            visits=(
+                (end <= pl.col("index_day")) & (day > pl.col("index_day") - _YEAR)
+            ).sum()
+        )
+    )["visits"].to_numpy()
+    edges = np.unique(np.quantile(counts, (0.25, 0.5, 0.75), method="lower"))
+    bounds = [0, *(edges.astype(int) + 1)]
+    names = [
+        f"{low} or more" if high is None else f"{low}-{high - 1}"
+        for low, high in zip(bounds, [*bounds[1:], None], strict=True)
+    ]
+    return pl.Series([names[at] for at in np.searchsorted(edges, counts)])
+
+
 def groups_of(frame: pl.DataFrame, by: str) -> list[Group]:
-    """The groups of labelled examples by `sex`, `age_band` or any other column.
+    """The groups of labelled examples by a name of `TITLES` or any other column.
 
     Returns:
         Groups in their natural order (age) or by name; none is empty.
     """
-    level = age_band() if by == "age_band" else pl.col(by).cast(pl.String)
     table = frame.select(
         "patient_id",
         "label",
         row=pl.int_range(pl.len(), dtype=pl.Int64),
-        level=level.fill_null("unknown"),
+        level=levels_of(frame, by),
     )
     patients = pl.col("patient_id")
     counted = {
@@ -82,8 +161,14 @@ def groups_of(frame: pl.DataFrame, by: str) -> list[Group]:
             *counted[name][1:],
             suppressed=name in hidden,
         )
-        for name in sorted(counted, key=lambda name: (order.get(name, 99), name))
+        for name in sorted(counted, key=lambda one: (order.get(one, 99), *_number(one)))
     ]
+
+
+def _number(level: str) -> tuple[int, str]:
+    """Sorts levels that begin with a number by it."""
+    digits = level.split("-")[0].split(" ")[0]
+    return (int(digits) if digits.isdigit() else 10**9, level)
 
 
 def hidden_levels(cells: Mapping[str, tuple[int, ...]]) -> set[str]:

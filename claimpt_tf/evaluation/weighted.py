@@ -9,7 +9,9 @@ Each is tested against scikit-learn or statsmodels.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -107,6 +109,7 @@ class Weighted:
     def __init__(self, ranked: Ranked, weights: Floats) -> None:
         self.ranked = ranked
         self.weights = weights
+        self.kept: dict[Hashable, Any] = {}  # what several figures share
 
     @cached_property
     def cumulative(self) -> Floats:
@@ -262,19 +265,6 @@ def hits_at_capacity(rows: Weighted, share: float) -> tuple[Floats, Floats]:
     with np.errstate(invalid="ignore", divide="ignore"):
         part = (capacity - shown) / group
     return hits + part * group_hits, capacity
-
-
-def sensitivity_at_capacity(rows: Weighted, share: float) -> Floats:
-    """Share of all positives found among the top `share` of rows."""
-    hits, _ = hits_at_capacity(rows, share)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return _where(rows.positives > 0, hits / rows.positives)
-
-
-def ppv_at_capacity(rows: Weighted, share: float) -> Floats:
-    """Share of positives among the top `share` of rows."""
-    hits, capacity = hits_at_capacity(rows, share)
-    return hits / capacity
 
 
 _STEPS = 60

@@ -204,8 +204,9 @@ def test_every_metric_refuses_nan() -> None:
 
 
 def test_titles_name_the_capacity() -> None:
-    titles = [metric.title for metric in default_metrics(0.025).values()]
-    assert titles[-2:] == ["Sensitivity, top 2.5%", "PPV, top 2.5%"]
+    titles = [metric.title for metric in default_metrics(0.025, 0.3).values()]
+    assert {"Sensitivity, top 2.5%", "PPV, top 2.5%", "Lift, at 30%"} <= set(titles)
+    assert titles[-1] == "Net benefit, at 30%"
 
 
 def test_statsmodels_agrees_on_the_calibration_line() -> None:

@@ -1,0 +1,283 @@
+"""One evaluation: figures, page, predictions and model card in one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike
+
+from claimpt_tf.claims.privacy import load_key
+from claimpt_tf.errors import ArtifactError, InputError, TaskError
+from claimpt_tf.evaluation.baselines import (
+    BASELINES,
+    LIGHTGBM,
+    LOGISTIC,
+    PREVALENCE,
+    fit_predict_all,
+)
+from claimpt_tf.evaluation.bootstrap import REPLICATES
+from claimpt_tf.evaluation.compare import Comparison, compare, write_metrics
+from claimpt_tf.evaluation.finetuned_run import read_run
+from claimpt_tf.evaluation.history_model import HistoryModel
+from claimpt_tf.evaluation.metrics import CAPACITY
+from claimpt_tf.evaluation.model_card import write_card
+from claimpt_tf.evaluation.predictions import write_predictions
+from claimpt_tf.evaluation.recalibration import Recalibration, recalibrate
+from claimpt_tf.evaluation.report import write_report
+from claimpt_tf.evaluation.story import Story
+from claimpt_tf.evaluation.subgroups import groupings_of
+from claimpt_tf.evaluation.truth import BEST, best_possible
+from claimpt_tf.evaluation.weighted import Floats
+from claimpt_tf.tasks.spec import Task
+from claimpt_tf.training.pretrain import write_text
+from claimpt_tf.training.scores import PREDICTIONS_FILE
+
+METRICS_FILE: Final = "metrics.json"
+REPORT_FILE: Final = "report.html"
+CARD_FILE: Final = "model_card.md"
+RECALIBRATION_FILE: Final = "recalibration.json"
+MODEL: Final = "pre-trained"
+HISTORY_NAME: Final = "LightGBM on counts and past windows"
+BASELINE_NAMES: Final = {
+    PREVALENCE: "prevalence",
+    LOGISTIC: "logistic regression on counts",
+    LIGHTGBM: "LightGBM on counts",
+}
+PLATT, ISOTONIC = "recalibrated (Platt)", "recalibrated (isotonic)"
+FEWEST_EVENTS: Final = 20
+_NO_THRESHOLD: Final = 0.1  # without a validation split to take the prevalence of
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How an evaluation is done.
+
+    Attributes:
+        replicates: of the bootstrap.
+        seed: of bootstrap and baselines.
+        capacity: share of rows, or from 1 on a number of rows, that a team takes up.
+        threshold: probability from which on members are flagged; None takes the
+            prevalence of the validation rows.
+        fewest: with fewer rows of a class, figures that need both are not estimable.
+    """
+
+    replicates: int = REPLICATES
+    seed: int = 7
+    capacity: float = CAPACITY
+    threshold: float | None = None
+    fewest: int = FEWEST_EVENTS
+
+    def share(self, rows: int) -> float:
+        """The capacity as a share of this many rows.
+
+        Raises:
+            InputError: it is not positive, or more rows than there are.
+        """
+        share = self.capacity / rows if self.capacity > 1 else self.capacity
+        if not 0 < share <= 1:
+            raise InputError(
+                f"--capacity {self.capacity:g}: give a share above 0 such as 0.05, or "
+                f"a number of rows up to {rows}"
+            )
+        return share
+
+
+def write_evaluation(
+    folder: str | os.PathLike[str],
+    scores: Mapping[str, ArrayLike],
+    test: pl.DataFrame,
+    story: Story,
+    choices: Choices,
+    valid: tuple[ArrayLike, ArrayLike] | None = None,
+) -> Comparison:
+    """Judges models on the test rows and writes everything about it.
+
+    Args:
+        folder: gets `report.html`, `metrics.json`, `predictions.parquet`,
+            `model_card.md` and, where there is a validation split,
+            `recalibration.json`.
+        scores: model -> probabilities (test rows,), the judged one first.
+        test: labelled examples.
+        story: what else to tell.
+        choices: how to do it.
+        valid: labels and the judged model's probabilities of a validation split.
+
+    Raises:
+        ArtifactError: scores that are no probabilities, rows without labels.
+    """
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    main = next(iter(scores))
+    judged = dict(scores)
+    notes = list(story.notes)
+    fitted: Recalibration | None = None
+    threshold = choices.threshold
+    if valid is None:
+        notes.append("no validation split: nothing was recalibrated")
+    else:
+        rate = float(np.mean(np.asarray(valid[0])))
+        if threshold is None and 0 < rate < 1:
+            threshold = round(rate, 3) or None
+        try:
+            fitted = recalibrate(*valid)
+            judged[f"{main}, {PLATT}"] = fitted.platt(scores[main])
+            judged[f"{main}, {ISOTONIC}"] = fitted.isotonic(scores[main])
+        except TaskError as error:
+            notes.append(f"not recalibrated: {error}")
+    found = compare(
+        judged,
+        test,
+        choices.replicates,
+        choices.seed,
+        capacity=choices.share(test.height),
+        subgroups=groupings_of(test),
+        threshold=threshold or _NO_THRESHOLD,
+        fewest=choices.fewest,
+    )
+    write_metrics(found, place / METRICS_FILE)
+    write_predictions(place / PREDICTIONS_FILE, judged, test, "test")
+    if fitted is not None:
+        text = json.dumps({main: fitted.to_dict()}, indent=1) + "\n"
+        write_text(str(place / RECALIBRATION_FILE), text)
+    write_report(
+        place / REPORT_FILE,
+        found,
+        judged,
+        test,
+        task=story.task,
+        attrition=story.attrition,
+        source=story.source,
+        simulated=story.simulated,
+        run_id=story.run_id,
+        commands=story.commands,
+        model=story.facts,
+        lineage=story.lineage,
+        notes=notes,
+    )
+    write_card(place / CARD_FILE, found, story, notes)
+    return found
+
+
+def baseline_scores(
+    train: pl.DataFrame,
+    test: pl.DataFrame,
+    task: Task,
+    seed: int,
+    valid: pl.DataFrame | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Floats]:
+    """Prevalence, logistic regression, LightGBM, and LightGBM on past windows.
+
+    Args:
+        train: labelled examples of the training split.
+        test: labelled examples to score.
+        task: the question.
+        seed: of folds and sampling.
+        valid: labelled examples that the network stops early on; counts may then
+            learn from them too.
+        say: called with what is left out, and why.
+    """
+    known = train if valid is None else pl.concat([train, valid], how="diagonal")
+    counted = fit_predict_all(known, test, BASELINES, seed)
+    scores = {BASELINE_NAMES[kind]: given for kind, given in counted.items()}
+    try:
+        scores[HISTORY_NAME] = HistoryModel(known, test, task, seed).scores()
+    except TaskError as error:
+        say(f"{HISTORY_NAME} is left out: {error}")
+    return scores
+
+
+def true_risk(
+    test: pl.DataFrame, task: Task, table: str, key_file: str | None
+) -> Floats | None:
+    """The simulator's own risks, where it has them for every row of this task."""
+    if not (table and task.truth):
+        return None
+    risk = best_possible(test, table, load_key(key_file), task.truth)
+    return None if risk.null_count() else risk.to_numpy()
+
+
+def evaluate_run(
+    run: str,
+    output: str,
+    choices: Choices,
+    *,
+    truth: str = "",
+    key_file: str | None = None,
+    source: str = "",
+    say: Callable[[str], None] = lambda line: None,
+) -> Comparison:
+    """Evaluates a run of `claimpt finetune` beside its baselines.
+
+    Args:
+        run: folder of the run.
+        output: where the evaluation goes; it must not hold another one.
+        choices: how to do it.
+        truth: the simulator's table of true risks, where there is one.
+        key_file: the key that member ids were hashed with, to join true risks.
+        source: the input standard, for the page.
+        say: called with a line about each step.
+
+    Raises:
+        ArtifactError: the run is no finished one, or its predictions do not fit.
+        TaskError: the labels are not yes or no, or all the same.
+    """
+    if (Path(output) / METRICS_FILE).exists():
+        raise ArtifactError(
+            f"{output} holds an evaluation; choose another --output or remove it"
+        )
+    say(f"reading {run}")
+    found = read_run(run)
+    test = found.rows["test"]
+    if test["label"].n_unique() < 2:
+        raise TaskError(
+            f"all {test.height} test rows have label {test['label'][0]}: no model can "
+            "be judged on one class; widen the outcome, the window or the population"
+        )
+    scores: dict[str, ArrayLike] = {MODEL: found.scores["test"]}
+    say("fitting baselines on counts")
+    scores |= baseline_scores(
+        found.rows["train"], test, found.task, choices.seed, found.rows.get("eval"), say
+    )
+    risk = true_risk(test, found.task, truth, key_file)
+    if risk is not None:
+        scores[BEST] = risk
+    say(f"{choices.replicates:,} bootstrap replicates of {len(scores)} models")
+    valid = None
+    if "eval" in found.rows:
+        valid = (found.rows["eval"]["label"].to_numpy(), found.scores["eval"])
+    return write_evaluation(
+        output,
+        scores,
+        test,
+        Story(
+            found.task,
+            found.attrition,
+            source,
+            simulated=bool(truth),
+            facts=_facts(found.facts),
+            commands=(f"claimpt evaluate --run {Path(run).name} --output EVALUATION",),
+            notes=tuple(found.facts.get("notes", ())),
+        ),
+        choices,
+        valid,
+    )
+
+
+def _facts(facts: Mapping[str, Any]) -> dict[str, str]:
+    told = {
+        "Model": "a transformer over visits, pre-trained on everybody and fine-tuned",
+        "Recipe": str(facts.get("recipe", "")),
+        "Labelled training members": str(facts.get("shots") or "all"),
+        "Version": f"claimpt_tf {facts.get('claimpt_tf', '')}",
+        "Seed": str(facts.get("choices", {}).get("seed", "")),
+        "Training time": f"{facts['seconds']:,.0f} s" if "seconds" in facts else "",
+    }
+    return {name: text for name, text in told.items() if text}

@@ -59,6 +59,8 @@ CHILD = {
     ],
 }
 
+REHEARSALS = 2
+
 
 @click.command()
 @click.argument("out", default="runs/demo", type=click.Path(file_okay=False))
@@ -92,6 +94,9 @@ def demo_command(out: str, members: int, epochs: int, seed: int) -> None:
         config_file=None,
         true_risk=find_true_risk(str(claims.resolve())),
     )
+    # Six thousand children are a small past to rehearse on, and time is short here.
+    short = config.finetune.model_copy(update={"rehearsals": REHEARSALS})
+    config = config.model_copy(update={"finetune": short})
     check_input(config.source, config.input_base)
     load_key(None)
     run_demo(config, folder, console)

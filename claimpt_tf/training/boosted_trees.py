@@ -27,13 +27,13 @@ from claimpt_tf.visits.ids import FIRST_CODE
 MOST_CODES = 1_000
 FEWEST_VISITS = 30  # of a code that is a column of its own
 FEWEST_DATES, MOST_DATES, ROWS = 2, 12, 80_000  # dates a member; rows in all
-LEAVES, PARTS = 8, 4
+LEAVES, PARTS = 8, 3
 MOST_ROUNDS, PATIENCE, HELD_OUT = 600, 30, 5
 _BATCH = 16  # members: a batch of features is some hundred megabytes
 _YEAR = 365.0
 _GROWTH = {
     "objective": "poisson",
-    "learning_rate": 0.05,
+    "learning_rate": 0.1,
     "num_leaves": LEAVES,
     "min_data_in_leaf": 40,
     "lambda_l2": 20.0,
@@ -43,7 +43,7 @@ _GROWTH = {
     "max_bin": 31,
     "use_missing": False,
     "deterministic": True,
-    "force_row_wise": True,
+    "force_col_wise": True,
     "verbosity": -1,
     "num_threads": 1,  # as in evaluation.baselines: OpenMP's threads spin
 }

@@ -90,8 +90,8 @@ class ServedModels:
             models = dict(self._models)
         changed = False
         for name, versions in models.items():
-            changed = versions.poll() or changed
             wanted = self._configs[name].labels
+            changed = versions.poll(wanted) or changed
             served = {v: n for v, n in wanted.items() if _serves(versions, n)}
             if served != versions.labels:
                 # A label waits for its version, as at a start.
@@ -119,7 +119,7 @@ class ServedModels:
                 else:
                     after[config.name] = self._new(config)
                 for _ in range(2):  # files must rest between two looks
-                    after[config.name].poll()
+                    after[config.name].poll(config.labels)
             with self._lock:
                 self._models = after
             gone = [one for name, one in kept.items() if after.get(name) is not one]

@@ -270,8 +270,14 @@ class ModelVersions:
             return False
         return self._try(number, path, mark)
 
-    def poll(self) -> bool:
-        """Looks at the folder once; True when another version serves afterwards."""
+    def poll(self, labels: Mapping[str, int] | None = None) -> bool:
+        """Looks at the folder once; True when another version serves afterwards.
+
+        Args:
+            labels: what labels should name. They move between the loading of new
+                versions and the unloading of old ones, so that no request by label
+                comes in between.
+        """
         with self._polling:
             if self._closed:
                 return False
@@ -290,6 +296,9 @@ class ModelVersions:
                     continue
                 if self._ready(number, found[number], bool(before)):
                     wanted.add(number)
+            with self._lock:
+                named = {**self._labels, **(labels or {})}
+                self._labels = {k: n for k, n in named.items() if n in self._served}
             if wanted:
                 for number in sorted(before - wanted):
                     self._retire(number)

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from claimpt_tf.training.batches import batch_count, batches_from
+from claimpt_tf.training.batches import (
+    batch_count,
+    batches_from,
+    labelled_batches,
+    labelled_steps,
+)
 from claimpt_tf.training.choices import Limits
 from tests.training.transformed import source
 
@@ -79,3 +84,41 @@ def test_batches_hold_members_of_similar_length() -> None:
         padded += int(tf.size(batch["visit_type"]))
     assert real == sum(lengths)
     assert padded < 1.35 * real  # shuffled ones: 1.9
+
+
+def test_labelled_rows_go_on_where_they_stopped() -> None:
+    """Every row is in every epoch, those without a visit too."""
+    rows = len(LENGTHS)
+    labelled = source(LENGTHS).map(
+        lambda x: {
+            **x,
+            "index_day": tf.fill([rows], tf.constant(17100, tf.int64)),
+            "label": tf.range(rows),
+        }
+    )
+    steps = labelled_steps(labelled, 4)
+    assert steps == 4
+
+    def made(epoch: int, start: int, take: int) -> list[dict]:
+        batches = labelled_batches(
+            labelled,
+            targets=lambda x: tf.cast(x["label"], tf.float32)[:, None],
+            epoch=epoch,
+            start=start,
+            steps=steps,
+            batch_size=4,
+            limits=Limits(visits=16, codes=4),
+            seed=7,
+        )
+        return [
+            {k: v.numpy() for k, v in batch.items()} for batch in batches.take(take)
+        ]
+
+    whole = made(0, 0, 2 * steps)
+    assert same(whole[3:], made(0, 3, 5)) and same(whole[4:], made(1, 0, 4))
+    epochs = [
+        np.concatenate([batch["target"][:, 0] for batch in part])
+        for part in (whole[:4], whole[4:])
+    ]
+    assert [sorted(each) for each in epochs] == [list(range(rows))] * 2
+    assert not np.array_equal(*epochs)

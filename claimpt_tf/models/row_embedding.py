@@ -31,5 +31,9 @@ class RowEmbedding(keras.layers.Embedding):
           float [..., output_dim].
         """
         table = self.embeddings.value
-        rows = getattr(table, "sparse_read", lambda ids: ops.take(table, ids, axis=0))
-        return ops.cast(rows(ids), self.compute_dtype)
+        # A variable of several replicas (it has `values`) knows no reading by row.
+        if hasattr(table, "sparse_read") and not hasattr(table, "values"):
+            rows = table.sparse_read(ids)
+        else:
+            rows = ops.take(self.embeddings, ids, axis=0)
+        return ops.cast(rows, self.compute_dtype)

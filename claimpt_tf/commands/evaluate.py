@@ -26,6 +26,9 @@ import click
     "--seed", default=7, show_default=True, help="Of bootstrap and baselines."
 )
 @click.option("--source", default="", help="Input standard, for the page.")
+@click.option(
+    "--simulated", is_flag=True, help="The members are simulated; the page says so."
+)
 @click.option("--true-risk", default="", help="The simulator's table of true risks.")
 @click.option("--key-file", help="Key that hashes member ids, as at ingest.")
 def evaluate(
@@ -36,6 +39,7 @@ def evaluate(
     replicates: int,
     seed: int,
     source: str,
+    simulated: bool,
     true_risk: str,
     key_file: str | None,
 ) -> None:
@@ -60,6 +64,7 @@ def evaluate(
         truth=true_risk,
         key_file=key_file,
         source=source,
+        simulated=simulated,
         say=click.echo,
     )
     Console(highlight=False).print(found.to_table("Test split"))

@@ -172,6 +172,7 @@ def baseline_scores(
     seed: int,
     valid: pl.DataFrame | None = None,
     say: Callable[[str], None] = lambda line: None,
+    unlabelled: pl.DataFrame | None = None,
 ) -> dict[str, Floats]:
     """Prevalence, logistic regression, LightGBM, and LightGBM on past windows.
 
@@ -183,12 +184,16 @@ def baseline_scores(
         valid: labelled examples that the network stops early on; counts may then
             learn from them too.
         say: called with what is left out, and why.
+        unlabelled: training members outside the cohort, whose past adaptation had.
     """
     known = train if valid is None else pl.concat([train, valid], how="diagonal")
     counted = fit_predict_all(known, test, BASELINES, seed)
     scores = {BASELINE_NAMES[kind]: given for kind, given in counted.items()}
     try:
-        scores[HISTORY_NAME] = HistoryModel(known, test, task, seed).scores()
+        if unlabelled is not None and unlabelled.is_empty():
+            unlabelled = None
+        history = HistoryModel(known, test, task, seed, unlabelled=unlabelled)
+        scores[HISTORY_NAME] = history.scores()
     except TaskError as error:
         say(f"{HISTORY_NAME} is left out: {error}")
     return scores
@@ -212,6 +217,7 @@ def evaluate_run(
     truth: str = "",
     key_file: str | None = None,
     source: str = "",
+    simulated: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Comparison:
     """Evaluates a run of `claimpt finetune` beside its baselines.
@@ -223,6 +229,7 @@ def evaluate_run(
         truth: the simulator's table of true risks, where there is one.
         key_file: the key that member ids were hashed with, to join true risks.
         source: the input standard, for the page.
+        simulated: the members came from the simulator; known where `truth` is given.
         say: called with a line about each step.
 
     Raises:
@@ -244,8 +251,9 @@ def evaluate_run(
     scores: dict[str, ArrayLike] = {MODEL: found.scores["test"]}
     say("fitting baselines on counts")
     scores |= baseline_scores(
-        found.rows["train"], test, found.task, choices.seed, found.rows.get("eval"), say
-    )
+        found.rows["train"], test, found.task, choices.seed, found.rows.get("eval"),
+        say, found.unlabelled,
+    )  # fmt: skip
     risk = true_risk(test, found.task, truth, key_file)
     if risk is not None:
         scores[BEST] = risk
@@ -261,7 +269,7 @@ def evaluate_run(
             found.task,
             found.attrition,
             source,
-            simulated=bool(truth),
+            simulated=simulated or bool(truth),
             facts=_facts(found.facts),
             commands=(f"claimpt evaluate --run {Path(run).name} --output EVALUATION",),
             notes=tuple(found.facts.get("notes", ())),

@@ -14,6 +14,7 @@ from claimpt_tf.errors import ArtifactError, TaskError
 from claimpt_tf.evaluation.weighted import Floats
 from claimpt_tf.tasks.spec import Task, load_task
 from claimpt_tf.tasks.transform import ATTRITION_FILE, TASK_FILE
+from claimpt_tf.tasks.unlabelled import UNLABELLED
 from claimpt_tf.training.finetune_run import COHORT_FOLDER, CONFIG_FILE
 from claimpt_tf.training.scores import PREDICTIONS_FILE
 from claimpt_tf.visits.ids import NO_LABEL_ROW
@@ -33,6 +34,7 @@ class FinetunedRun:
         rows: split -> labelled examples.
         scores: split -> probability of each of its rows, float64 (rows,).
         attrition: counts that may be published, where the cohort has them.
+        unlabelled: training members outside the cohort, whose past was rehearsed.
     """
 
     task: Task
@@ -40,6 +42,7 @@ class FinetunedRun:
     rows: dict[str, pl.DataFrame]
     scores: dict[str, Floats]
     attrition: dict[str, Any] | None
+    unlabelled: pl.DataFrame | None = None
 
 
 def read_run(folder: str) -> FinetunedRun:
@@ -82,6 +85,7 @@ def read_run(folder: str) -> FinetunedRun:
         rows,
         scores,
         json.loads(attrition.read_text()) if attrition.exists() else None,
+        _labelled(place / COHORT_FOLDER, UNLABELLED),
     )
 
 

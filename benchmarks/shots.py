@@ -99,36 +99,6 @@ class Network:
         return scorer
 
 
-class Past:
-    """LightGBM on counts over the same windows of everybody's past."""
-
-    name = "LightGBM, same past"
-
-    def __init__(
-        self, train: pl.DataFrame, others: pl.DataFrame, test: pl.DataFrame, task: Any
-    ) -> None:
-        self._given = train, others, test, task
-        self._model: Any = None
-
-    def scores(self, chosen: np.ndarray, seed: int) -> np.ndarray:
-        """See `HistoryModel.scores`."""
-        from claimpt_tf.evaluation.history_model import HistoryModel
-
-        if self._model is None:
-            train, others, test, task = self._given
-            self._model = HistoryModel(train, test, task, unlabelled=others)
-        return self._model.scores(chosen, seed)
-
-
-def frame(folder: str, split: str) -> pl.DataFrame:
-    """Labelled examples of a split, in the order in which they are read."""
-    from claimpt_tf.training.sources import matching
-    from claimpt_tf.visits.records import decode, read_records
-
-    files = [Path(one) for one in matching([f"{folder}/Split-{split}/*"])]
-    return decode(list(read_records(files)))
-
-
 @click.command(help=__doc__)
 @click.option("--data", required=True, help="Records to learn from.")
 @click.option("--test", required=True, help="Records of others; their test split.")
@@ -146,6 +116,8 @@ def main(
     """Trains what is missing, and shows the table."""
     from claimpt_tf.evaluation.baselines import LIGHTGBM, LOGISTIC, CountMatrices
     from claimpt_tf.evaluation.count_learner import CountLearner
+    from claimpt_tf.evaluation.finetuned_run import labelled_rows
+    from claimpt_tf.evaluation.history_model import HistoryModel
     from claimpt_tf.evaluation.learning_curve import learning_curve
     from claimpt_tf.models.presets import backbone
     from claimpt_tf.tasks.spec import load_task
@@ -173,13 +145,16 @@ def main(
         patterns["fresh"] = [f"{others}/Split-test/*"]
         return graph, labelled_sources(patterns, graph.layer)
 
+    def rows(cohort: str, split: str) -> pl.DataFrame:
+        return labelled_rows(Path(cohort), split)
+
     graph, read = sources(base)
 
     def fresh() -> Any:
         codes, stems = FIRST_CODE + len(graph.codes), FIRST_CODE + graph.stems
         return backbone("small", codes, stems)
 
-    train, asked = frame(own, "train"), frame(others, "test")
+    train, asked = rows(own, "train"), rows(others, "test")
     adapting = FinetuneConfig(recipe="adapt")
     matrices = CountMatrices.of(train, asked)
     learners: list[Any] = [
@@ -188,7 +163,7 @@ def main(
             graph.codes, adapting,
         ),
         Network("claimpt, from scratch", fresh, read, task, graph.codes, adapting),
-        Past(train, frame(own, "unlabelled"), asked, task),
+        HistoryModel(train, asked, task, unlabelled=rows(own, "unlabelled")),
         *(
             CountLearner(kind, matrices)
             for kind in (LOGISTIC, LIGHTGBM)

@@ -190,8 +190,6 @@ def baseline_scores(
     counted = fit_predict_all(known, test, BASELINES, seed)
     scores = {BASELINE_NAMES[kind]: given for kind, given in counted.items()}
     try:
-        if unlabelled is not None and unlabelled.is_empty():
-            unlabelled = None
         history = HistoryModel(known, test, task, seed, unlabelled=unlabelled)
         scores[HISTORY_NAME] = history.scores()
     except TaskError as error:

@@ -68,7 +68,7 @@ def read_run(folder: str) -> FinetunedRun:
             f"{folder}: its labels are {kind}; only yes-or-no labels can be evaluated "
             "in this way"
         )
-    rows = {split: _labelled(place / COHORT_FOLDER, split) for split in SPLITS}
+    rows = {split: labelled_rows(place / COHORT_FOLDER, split) for split in SPLITS}
     rows = {split: frame for split, frame in rows.items() if frame.height}
     if "test" not in rows:
         raise ArtifactError(f"{folder}: no labelled row is in the split test")
@@ -79,13 +79,14 @@ def read_run(folder: str) -> FinetunedRun:
         for split, frame in rows.items()
     }
     attrition = place / COHORT_FOLDER / ATTRITION_FILE
+    unlabelled = labelled_rows(place / COHORT_FOLDER, UNLABELLED)
     return FinetunedRun(
         task,
         facts,
         rows,
         scores,
         json.loads(attrition.read_text()) if attrition.exists() else None,
-        _labelled(place / COHORT_FOLDER, UNLABELLED),
+        unlabelled if unlabelled.height else None,
     )
 
 
@@ -173,6 +174,7 @@ def scores_of(rows: pl.DataFrame, table: pl.DataFrame, name: str, split: str) ->
     return found["probability"].to_numpy()
 
 
-def _labelled(cohort: Path, split: str) -> pl.DataFrame:
+def labelled_rows(cohort: Path, split: str) -> pl.DataFrame:
+    """Labelled examples of a split of a cohort, in the order of its files."""
     files = sorted((cohort / f"Split-{split}").glob("*"))
     return decode(list(read_records([str(file) for file in files])))

@@ -13,7 +13,6 @@ import requests as http
 
 from claimpt_tf.serving.errors import InferenceError, ServingError
 from claimpt_tf.serving.model_client import (
-    LONGEST_WAIT,
     MESSAGE_LIMIT,
     ModelClient,
 )
@@ -70,12 +69,9 @@ class Client(ModelClient):
             raise ServingError(
                 "the server's address must look like http://127.0.0.1:8501"
             )
-        super().__init__(batch_size)
+        super().__init__(timeout, retries, backoff, batch_size)
         self._root = f"{url.rstrip('/')}/v1/models/{quote(name, safe='')}"
         self._path = "" if version is None else f"/versions/{version}"
-        self._timeout = timeout
-        self._retries = retries
-        self._backoff = backoff
         self._named: dict[str, list[str]] = {"predict": ["probability"]}
         self._session = http.Session()
         self._session.verify = ca if ca else True
@@ -167,8 +163,7 @@ class Client(ModelClient):
                     raise failure
                 asked = answer.headers.get("Retry-After", "")
                 pause = float(asked) if asked.isdigit() else 0.0
-            if attempt < self._retries:
-                time.sleep(min(max(pause, self._backoff * 2**attempt), LONGEST_WAIT))
+            self._pause(attempt, pause)
         raise failure
 
     def _content(self, answer: http.Response) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 from claimpt_tf.serving import protos
 from claimpt_tf.serving.errors import InferenceError, ServingError
 from claimpt_tf.serving.model_client import (
-    LONGEST_WAIT,
     MESSAGE_LIMIT,
     ModelClient,
 )
@@ -61,10 +59,9 @@ class GrpcClient(ModelClient):
         ca: str | None = None,
         certificate: tuple[str, str] | None = None,
     ) -> None:
-        super().__init__(batch_size)
+        super().__init__(timeout, retries, backoff, batch_size)
         self._address, self._name = address, name
         self._version, self._label = version, label
-        self._timeout, self._retries, self._backoff = timeout, retries, backoff
         options = [("grpc.max_receive_message_length", -1)]
         if ca is None:
             self._channel = grpc.insecure_channel(address, options)
@@ -114,8 +111,7 @@ class GrpcClient(ModelClient):
                         code.name, f"{self._address} refused: {details}"
                     ) from None
                 unreachable = "failed to connect" in details.lower()
-            if attempt < self._retries:
-                time.sleep(min(self._backoff * 2**attempt, LONGEST_WAIT))
+            self._pause(attempt)
         if unreachable:
             raise ServingError(
                 f"{self._address}: no answer; is the server running? `claimpt serve "

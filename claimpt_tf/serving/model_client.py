@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,13 +22,29 @@ class ModelClient(abc.ABC):
     """Asks a served model about members, some at a time.
 
     Args:
+        timeout: seconds to wait for one answer.
+        retries: further attempts after the first.
+        backoff: seconds before the second attempt; doubles each time.
         batch_size: members sent in one request.
     """
 
-    def __init__(self, batch_size: int) -> None:
+    def __init__(
+        self, timeout: float, retries: int, backoff: float, batch_size: int
+    ) -> None:
         if batch_size < 1:
             raise ServingError("batch_size must be 1 or more")
+        self._timeout, self._retries, self._backoff = timeout, retries, backoff
         self._batch_size = batch_size
+
+    def _pause(self, attempt: int, asked: float = 0.0) -> None:
+        """Waits before the next attempt, if there is one.
+
+        Args:
+            attempt: the one that failed, from 0.
+            asked: seconds that the server asks for.
+        """
+        if attempt < self._retries:
+            time.sleep(min(max(asked, self._backoff * 2**attempt), LONGEST_WAIT))
 
     @abc.abstractmethod
     def run(

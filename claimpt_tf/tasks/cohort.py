@@ -85,6 +85,7 @@ def label(
     end = DataEnd.of(timelines).day if data_end is None else data_end
     funnel = _Funnel(members.scalars)
     table_rows: list[int] = []
+    told = members.scalars["member"].clear()
     if task.labels is None:
         days = index_days(task, members, end)
         funnel.keep(f"index date: {task.index.describe()}", days)
@@ -92,7 +93,7 @@ def label(
         if table is None:
             raise ValueError(f"task {task.name} needs its table of labels")
         days = _table_days(table, members)
-        table_rows = days["label_row"].to_list()
+        table_rows, told = days["label_row"].to_list(), days["member"]
         funnel.keep(task.index.describe(), days)
         funnel.keep("index date within the data", within_limits(task.index, days, end))
     _apply_population(task, members, funnel)
@@ -124,10 +125,8 @@ def label(
     )
     unlabelled = LABELLED_SCHEMA.to_frame()
     if split == "train" and task.definition is not None and task.definition.by_visit:
-        told = rows["member"]
-        if table is not None:
-            told = pl.concat([told, _table_days(table, members)["member"]])
-        outside = unlabelled_rows(task, members, told.unique(), end)
+        asked = pl.concat([told, rows["member"]]).unique()
+        outside = unlabelled_rows(task, members, asked, end)
         outside = with_label_columns(outside.with_columns(label=NO_LABEL))
         unlabelled = _examples(task, members, outside)
     return Labelled(examples, splits, attrition, table_rows, unlabelled)

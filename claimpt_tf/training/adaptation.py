@@ -33,7 +33,6 @@ from claimpt_tf.training.sources import column, with_rows
 from claimpt_tf.training.weight_average import WeightAverage
 
 HELD_OUT = 10
-WATCHED = 30  # days for which a date should be watched at least
 
 
 class Adapted:
@@ -248,7 +247,7 @@ def _train(
     passes = config.model_copy(update={"epochs": config.rehearsals})
     adapter.compile(layerwise_adamw(model.backbone, steps, passes), jit_compile=False)
     cut: dict[str, Any] = {
-        "ahead": min(WATCHED, question.window_days) + question.gap_days,
+        "ahead": question.ahead_days,
         "dates": config.dates,
         "batch_size": config.batch_size,
         "limits": config.limits,

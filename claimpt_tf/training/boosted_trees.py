@@ -76,12 +76,7 @@ class Rows:
 
     def with_more(self, other: Rows) -> Rows:
         """These rows and others, of other members or of the same."""
-        return Rows(
-            sparse.vstack([self.features, other.features], format="csr"),
-            np.concatenate([self.event, other.event]),
-            np.concatenate([self.years, other.years]),
-            np.concatenate([self.member, other.member]),
-        )
+        return _joined([self, other])
 
 
 def decayed_counts(codes: Sequence[str], source: tf.data.Dataset) -> DecayedCounts:
@@ -94,12 +89,13 @@ def decayed_counts(codes: Sequence[str], source: tf.data.Dataset) -> DecayedCoun
       source: Batches of transformed training members.
     """
     seen = np.zeros(FIRST_CODE + len(codes), np.int64)
-    for batch in code_counts(source):
+    counted = list(code_counts(source))
+    for batch in counted:
         seen += np.bincount(batch["code_ids"].ravel(), minlength=len(seen))
     seen[:FIRST_CODE] = 0
     own = np.argsort(-seen, kind="stable")[:MOST_CODES]
     own = own[seen[own] >= FEWEST_VISITS]
-    targets = choose_targets(codes, code_counts(source))
+    targets = choose_targets(codes, counted)
     table = np.full((len(seen), 3), -1, np.int32)
     table[own, 0] = np.arange(len(own))
     for place, of_code in enumerate((targets.anywhere, targets.acute), start=1):
@@ -125,7 +121,7 @@ class Counter:
     def __init__(
         self, layer: DecayedCounts, question: Question, config: FinetuneConfig
     ) -> None:
-        self._layer, self._question, self._config = layer, question, config
+        self._question, self._config = question, config
         ranks = {"code_ids": 3, "sex": 1, "birth_day": 1}
         specs = [
             tf.TensorSpec([None] * ranks.get(name, 2), tf.int32) for name in COUNTED
@@ -146,7 +142,7 @@ class Counter:
         members = batch_count(source, 1)[1]
         batches = dated_batches(
             source,
-            ahead=min(30, asked.window_days) + asked.gap_days,
+            ahead=asked.ahead_days,
             dates=int(np.clip(ROWS // max(members, 1), FEWEST_DATES, MOST_DATES)),
             batch_size=_BATCH,
             limits=config.limits,
@@ -231,12 +227,12 @@ def rounds_of(rows: Rows, seed: int) -> int:
     drawn = np.random.default_rng(seed).integers(0, HELD_OUT, rows.member.max() + 1)
     held = drawn[rows.member] == 0
     first = np.arange(len(held)) % PARTS == 0
-    part = _dataset(rows, first & ~held)
+    part = _dataset(rows.some(first & ~held))
     tried = lgb.train(
         {**_GROWTH, "seed": seed},
         part,
         MOST_ROUNDS,
-        valid_sets=[_dataset(rows, first & held, part)],
+        valid_sets=[_dataset(rows.some(first & held), part)],
         callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
     )
     return max(tried.best_iteration, 1)
@@ -264,18 +260,14 @@ def grow(
         part = rows.some(np.arange(len(rows.event)) % PARTS == number)
         if labelled is not None:
             part = part.with_more(labelled)
-        every = np.ones(len(part.event), bool)
         growth = {**_GROWTH, "seed": seed + number}
-        boosters.append(lgb.train(growth, _dataset(part, every), rounds))
+        boosters.append(lgb.train(growth, _dataset(part), rounds))
     return boosters
 
 
-def _dataset(
-    rows: Rows, chosen: np.ndarray, reference: lgb.Dataset | None = None
-) -> lgb.Dataset:
-    some = rows.some(chosen)
+def _dataset(rows: Rows, reference: lgb.Dataset | None = None) -> lgb.Dataset:
     return lgb.Dataset(
-        some.features, some.event / some.years, weight=some.years,
+        rows.features, rows.event / rows.years, weight=rows.years,
         reference=reference, params=_GROWTH, free_raw_data=False,
     )  # fmt: skip
 

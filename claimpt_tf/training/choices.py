@@ -138,6 +138,9 @@ def _options(error: ValidationError) -> str:
     )
 
 
+WATCHED_DAYS = 30  # of a longer window
+
+
 @dataclass(frozen=True)
 class Question:
     """What fine-tuning must know of a task.
@@ -156,6 +159,11 @@ class Question:
     at_visits: bool = False
     by_visit: bool = True
     own_labels: bool = True
+
+    @property
+    def ahead_days(self) -> int:
+        """Days for which a date of the past should be watched at least."""
+        return self.gap_days + min(WATCHED_DAYS, self.window_days)
 
 
 class FinetuneConfig(BaseModel):

@@ -61,14 +61,18 @@ def pretrain(
     from rich.console import Console
 
     from claimpt_tf.training.choices import pretrain_config
+    from claimpt_tf.training.devices import choose_strategy
     from claimpt_tf.training.pretrain_run import pretrain_run
     from claimpt_tf.training.transfer import CONTINUED, Base, same_preset
 
+    strategy = choose_strategy(chosen["distribution"] or "auto")
     start = Base.load(base) if base else None
     if start is not None:
         given = {name: value for name, value in chosen.items() if value is not None}
         chosen, preset = {**CONTINUED, **given}, same_preset(start, preset)
     config = pretrain_config(preset or "small", **chosen)
-    metrics, recall = pretrain_run(data, output, config, resume, start, click.echo)
+    metrics, recall = pretrain_run(
+        data, output, config, resume, start, click.echo, strategy
+    )
     Console(highlight=False).print(recall.to_table())
     click.echo(f"{output}: {metrics['seconds']:,.0f} s")

@@ -53,7 +53,8 @@ def choose_strategy(asked: Distribution = "auto") -> tf.distribute.Strategy:
     Args:
       asked: `auto` takes MultiWorkerMirrored where TF_CONFIG names several workers,
         Mirrored where there are several GPUs, else none. With `multiworker` every
-        worker is started with the same command, and TF_CONFIG says which it is.
+        worker is started with the same command, and TF_CONFIG says which it is;
+        TensorFlow wants this to be the first that it is asked for, and once only.
     """
     if asked == "auto":
         workers = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
@@ -80,3 +81,18 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
         and resolver.task_id == 0
         and "chief" not in resolver.cluster_spec().jobs
     )
+
+
+def any_worker(strategy: tf.distribute.Strategy, here: bool) -> bool:
+    """Whether it is so at any worker; all of them must ask."""
+    if strategy.cluster_resolver is None:
+        return here
+    votes = strategy.experimental_distribute_values_from_function(
+        lambda _: tf.constant(float(here))
+    )
+    return float(strategy.reduce(tf.distribute.ReduceOp.SUM, votes, axis=None)) > 0
+
+
+def meet(strategy: tf.distribute.Strategy) -> None:
+    """Waits until every worker has come here."""
+    any_worker(strategy, True)

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from claimpt_tf.errors import TrainingError
 from claimpt_tf.training.checkpoints import CheckpointFile, named, restore
-from claimpt_tf.training.devices import is_chief
+from claimpt_tf.training.devices import any_worker, is_chief
 from claimpt_tf.training.weight_average import WeightAverage
 
 PULSE = 20  # steps between two looks at the loss
@@ -154,7 +154,7 @@ class TrainingLoop:
             if not math.isfinite(loss):
                 raise TrainingError(self._not_finite("loss", at.step))
             callbacks.on_train_batch_end(at.step - 1, {"loss": loss} if pulse else None)
-            if pulse and at.step < rounds and self.checkpoint and self.checkpoint.due():
+            if pulse and at.step < rounds and self._due():
                 self._save()
 
     def _distributed(self, batches: Batches, steps: int) -> Any:
@@ -244,12 +244,21 @@ class TrainingLoop:
             *named("metric", metrics),
         ]
 
+    def _due(self) -> bool:
+        """Whether it is time by the chief's clock, which counts for all workers."""
+        if self.checkpoint is None:
+            return False
+        return any_worker(
+            self.strategy, is_chief(self.strategy) and self.checkpoint.due()
+        )
+
     def _save(self) -> None:
-        if self.checkpoint is None or not is_chief(self.strategy):
+        if self.checkpoint is None:
             return
         values = [(name, variable.numpy()) for name, variable in self._variables()]
         values += [(f"best/{n:03d}", value) for n, value in enumerate(self._best)]
-        self.checkpoint.write({"position": asdict(self.position)}, values)
+        if is_chief(self.strategy):
+            self.checkpoint.write({"position": asdict(self.position)}, values)
 
     def _restore(self) -> None:
         found = self.checkpoint.read() if self.checkpoint else None

@@ -86,6 +86,7 @@ def pretrain(
     log_dir: str | None = None,
     checkpoint: CheckpointFile | None = None,
     base: Continuation | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Pretrained:
     """Trains a backbone to foresee everybody's claims.
 
@@ -98,6 +99,7 @@ def pretrain(
       log_dir: Where TensorBoard scalars go, a folder each for train and validation.
       checkpoint: Where the run's state is kept; it goes on from there if there is one.
       base: Another run's network and targets to begin with; else the network is fresh.
+      strategy: The replicas, where they were chosen before (`choose_strategy`).
 
     Raises:
       InputError: A file of categories cannot be used.
@@ -107,7 +109,7 @@ def pretrain(
     """
     # tf.data cannot shuffle by a tensor's seed while TensorFlow's own seed is 0.
     keras.utils.set_random_seed(config.seed + 1)
-    strategy = choose_strategy(config.distribution)
+    strategy = strategy or choose_strategy(config.distribution)
     steps, members, visits = batch_count(train, config.batch_size)
     for split, counted in (("train", members), ("eval", batch_count(valid, 1)[1])):
         if not counted:

@@ -12,10 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
 import claimpt_tf
 from claimpt_tf.errors import ArtifactError
 from claimpt_tf.training.checkpoints import CHECKPOINT_FILE, CheckpointFile
 from claimpt_tf.training.choices import PretrainConfig
+from claimpt_tf.training.devices import choose_strategy, is_chief, meet
 from claimpt_tf.training.next_visit import NextVisitRecall, next_visit_recall
 from claimpt_tf.training.pretrain import pretrain, save_pretrained, write_text
 from claimpt_tf.training.sources import check_schema, record_source, split_files
@@ -44,6 +47,7 @@ def pretrain_run(
     resume: bool = False,
     base: Base | None = None,
     say: Callable[[str], None] = lambda line: None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> tuple[dict[str, Any], NextVisitRecall]:
     """Pre-trains on the records of a folder.
 
@@ -57,6 +61,8 @@ def pretrain_run(
       base: Another run to begin with: its network, to whose vocabulary the codes of
         these records are added.
       say: Called with a line about each step.
+      strategy: The replicas, where they were chosen before (`choose_strategy`). Of
+        several workers the first writes.
 
     Returns:
       What stands in `metrics.json`, and how well the next visit is foreseen.
@@ -66,30 +72,17 @@ def pretrain_run(
       TrainingError: The loss is not a number.
     """
     begun = time.monotonic()
+    strategy = strategy or choose_strategy(config.distribution)
     check_schema(data)
     files = {split: split_files(data, split) for split in ("train", "eval")}
     folder = Path(output)
-    metrics_file = folder / METRICS_FILE
-    if metrics_file.exists():
-        raise ArtifactError(
-            f"{output} holds a finished run; choose another --output or remove it"
-        )
-    if folder.exists() and any(folder.iterdir()) and not resume:
-        raise ArtifactError(
-            f"{output} is not empty; add --resume to go on with the run in it, or "
-            "choose another --output"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
     transform = folder / TRANSFORM_FOLDER
-    if not transform.exists():
-        say("computing vocabularies from the training split")
-        draft = folder / f".{TRANSFORM_FOLDER}"
-        shutil.rmtree(draft, ignore_errors=True)
-        analyse(files["train"], str(draft))
-        if base is not None:
-            counts = grow_vocabularies(str(draft), base)
-            write_text(str(draft / GROWTH_FILE), json.dumps(counts))
-        draft.rename(transform)
+    if is_chief(strategy):
+        _claim(folder, resume)
+        if not transform.exists():
+            say("computing vocabularies from the training split")
+            _draw_up(transform, files["train"], base)
+    meet(strategy)
     graph = TransformGraph.load(str(transform))
     say(f"{len(graph.codes):,} codes in the vocabulary")
     growth: dict[str, Any] = {}
@@ -122,6 +115,7 @@ def pretrain_run(
                 str(folder / CHECKPOINT_FILE), identity, config.checkpoint_minutes
             ),
             start,
+            strategy,
         )
         if made.chief:
             save_pretrained(made.model, made.targets, graph.codes, str(folder))
@@ -142,9 +136,35 @@ def pretrain_run(
     if made.chief:
         facts = {"claimpt_tf": claimpt_tf.__version__, **identity}
         write_text(str(folder / CONFIG_FILE), json.dumps(facts, indent=1) + "\n")
-        write_text(str(metrics_file), json.dumps(metrics, indent=1) + "\n")
+        write_text(str(folder / METRICS_FILE), json.dumps(metrics, indent=1) + "\n")
         (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+    meet(strategy)
     return metrics, recall
+
+
+def _claim(folder: Path, resume: bool) -> None:
+    """Makes the run's folder, if nothing else is in it."""
+    if (folder / METRICS_FILE).exists():
+        raise ArtifactError(
+            f"{folder} holds a finished run; choose another --output or remove it"
+        )
+    if folder.exists() and any(folder.iterdir()) and not resume:
+        raise ArtifactError(
+            f"{folder} is not empty; add --resume to go on with the run in it, or "
+            "choose another --output"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _draw_up(transform: Path, files: list[str], base: Base | None) -> None:
+    """Writes the transformation of a run, its vocabularies grown from the base's."""
+    draft = transform.with_name(f".{transform.name}")
+    shutil.rmtree(draft, ignore_errors=True)
+    analyse(files, str(draft))
+    if base is not None:
+        counts = grow_vocabularies(str(draft), base)
+        write_text(str(draft / GROWTH_FILE), json.dumps(counts))
+    draft.rename(transform)
 
 
 def _sizes(files: Mapping[str, list[str]]) -> dict[str, int]:

@@ -7,6 +7,7 @@ import os
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from claimpt_tf.training.choices import PretrainConfig
+from claimpt_tf.training.devices import choose_strategy
 from claimpt_tf.training.pretrain import pretrain, save_pretrained
 from components.trainer.artifact_folders import keras_folder
 from components.trainer.transform_graph import TransformGraph, transformed_source
@@ -19,6 +20,7 @@ def run_fn(fn_args: FnArgs) -> None:
       fn_args: `custom_config["config"]` holds the fields of a PretrainConfig.
     """
     config = PretrainConfig(**fn_args.custom_config["config"])
+    strategy = choose_strategy(config.distribution)
     graph = TransformGraph.load(fn_args.transform_output)
     made = pretrain(
         transformed_source(fn_args, fn_args.train_files),
@@ -27,6 +29,7 @@ def run_fn(fn_args: FnArgs) -> None:
         graph.stems,
         config,
         fn_args.model_run_dir,
+        strategy=strategy,
     )
     save_pretrained(
         made.model, made.targets, graph.codes, keras_folder(fn_args.serving_model_dir)

@@ -7,24 +7,30 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from claimpt_tf.claims.simulator.config import SimulationConfig
+from claimpt_tf.claims.simulator.simulate import simulate
+from claimpt_tf.claims.simulator.write import write_simulation
+from claimpt_tf.visits.ingest import ingest
+
 WORKER = Path(__file__).with_name("distributed_worker.py")
 REPOSITORY = WORKER.parents[2]
 
 
-def start(mode: str, out: Path, **environment: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, str(WORKER), mode, str(out)],
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def start(devices: int, log: Path, *arguments: str, **environment: str):
+    with open(log, "w") as file:
+        return subprocess.Popen(
+            [sys.executable, str(WORKER), str(devices), "pretrain", *arguments],
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
 
 
 def free_ports(count: int) -> list[int]:
@@ -37,35 +43,53 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.mark.slow
 def test_workers_and_replicas_agree(tmp_path: Path) -> None:
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    outs = [tmp_path / f"{name}.json" for name in ("chief", "other", "mirrored")]
-    processes = [
-        start(
-            "multiworker",
-            outs[index],
+    write_simulation(simulate(SimulationConfig(220, 2, 3)), str(tmp_path / "claims"))
+    ingest("tuva", str(tmp_path / "claims"), str(tmp_path / "records"), shards=1)
+    choices = [
+        *("--data", str(tmp_path / "records"), "--preset", "tiny", "--seed", "0"),
+        *("--epochs", "2", "--batch-size", "8"),
+    ]
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
+    logs = {name: tmp_path / f"{name}.log" for name in ("0", "1", "mirrored")}
+    processes = {
+        index: start(
+            1,
+            logs[index],
+            *choices,
+            *("--output", str(tmp_path / "workers")),
             TF_CONFIG=json.dumps(
-                {
-                    "cluster": {"worker": addresses},
-                    "task": {"type": "worker", "index": index},
-                }
+                {"cluster": cluster, "task": {"type": "worker", "index": int(index)}}
             ),
         )
-        for index in (0, 1)
-    ]
-    processes.append(start("mirrored", outs[2]))
+        for index in ("0", "1")
+    }
+    processes["mirrored"] = start(
+        2,
+        logs["mirrored"],
+        *choices,
+        *("--output", str(tmp_path / "mirrored"), "--distribution", "mirrored"),
+    )
+    until = time.monotonic() + 400
     try:
-        for process in processes:
-            said, _ = process.communicate(timeout=600)
-            assert process.returncode == 0, said[-3000:]
+        while any(process.poll() is None for process in processes.values()):
+            ended = {name: one.poll() for name, one in processes.items()}
+            said = "\n".join(
+                f"{name}: {ended[name]}\n{log.read_text()[-3000:]}"
+                for name, log in logs.items()
+            )
+            assert not any(ended.values()) and time.monotonic() < until, said
+            time.sleep(0.2)
     finally:
-        for process in processes:
+        for process in processes.values():
             process.kill()
-    chief, other, mirrored = (json.loads(out.read_text()) for out in outs)
-    assert len(chief["history"]) == 2
-    assert chief["history"][1]["loss"] < chief["history"][0]["loss"]
-    assert other["weights"] == chief["weights"]
+    assert not any(process.returncode for process in processes.values())
+    workers, mirrored = (
+        json.loads((tmp_path / name / "metrics.json").read_text())["history"]
+        for name in ("workers", "mirrored")
+    )
+    assert len(workers) == 2 and workers[1]["loss"] < workers[0]["loss"]
     np.testing.assert_allclose(
-        [epoch["val_loss"] for epoch in mirrored["history"]],
-        [epoch["val_loss"] for epoch in chief["history"]],
+        [epoch["val_loss"] for epoch in workers],
+        [epoch["val_loss"] for epoch in mirrored],
         rtol=1e-3,
     )

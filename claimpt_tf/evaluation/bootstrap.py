@@ -8,7 +8,10 @@ the same draws, which makes differences paired. Source: Efron & Tibshirani 1993,
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Hashable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -119,15 +122,25 @@ def replicate(
         key: draws.patient_of_row[cell.rows[cell.ranked.order]]
         for key, cell in cells.items()
     }
-    first = 0
-    with threadpool_limits(1, "blas"):  # its matrices are thin: threads only wait
+
+    def fill(first: int, drawn: Floats) -> None:
+        for key, cell in cells.items():
+            rows = Weighted(cell.ranked, drawn.take(columns[key], axis=1))
+            for name, metric in metrics.items():
+                values[key][name][first : first + len(drawn)] = metric.resampled(rows)
+
+    # BLAS's own threads only wait: its matrices are thin. NumPy lets go of Python's
+    # lock, so threads of ours share the replicates.
+    threads = os.cpu_count() or 1
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+        first, waiting = 0, deque[Future[None]]()
         for drawn in draws:
-            last = first + len(drawn)
-            for key, cell in cells.items():
-                rows = Weighted(cell.ranked, drawn[:, columns[key]])
-                for name, metric in metrics.items():
-                    values[key][name][first:last] = metric.resampled(rows)
-            first = last
+            waiting.append(pool.submit(fill, first, drawn))
+            first += len(drawn)
+            if len(waiting) > 2 * threads:
+                waiting.popleft().result()
+        for one in waiting:
+            one.result()
     return values
 
 

@@ -9,11 +9,11 @@ Each is tested against scikit-learn or statsmodels.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
+from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
@@ -22,6 +22,34 @@ Ints = NDArray[np.int64]
 LOGIT_CLIP = 1e-7  # a float32 sigmoid saturates about here
 LOG_LOSS_CLIP = float(np.finfo(np.float64).eps)  # scikit-learn's
 CALIBRATION_BINS = 10
+
+
+_Value = TypeVar("_Value")
+
+
+class _once(Generic[_Value]):  # noqa: N801
+    """`functools.cached_property` without the lock that it holds before Python 3.12.
+
+    That lock is one for all objects of a class, so threads would wait for each other.
+    """
+
+    def __init__(self, work: Callable[[Any], _Value]) -> None:
+        self._work, self.__doc__ = work, work.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, holder: None, owner: type) -> _once[_Value]: ...
+
+    @overload
+    def __get__(self, holder: object, owner: type) -> _Value: ...
+
+    def __get__(self, holder: object | None, owner: type) -> _once[_Value] | _Value:
+        if holder is None:
+            return self
+        value = holder.__dict__[self._name] = self._work(holder)
+        return value
 
 
 class Ranked:
@@ -51,25 +79,45 @@ class Ranked:
     def __len__(self) -> int:
         return len(self.labels)
 
-    @cached_property
+    @_once
     def positive(self) -> NDArray[np.bool_]:
         """Which ranked rows carry label 1, shape (rows,)."""
         return self.labels == 1
 
-    @cached_property
+    @property
+    def distinct(self) -> bool:
+        """Whether no two rows share a score."""
+        return len(self.ends) == len(self)
+
+    @_once
+    def events(self) -> tuple[Ints, Ints, Ints, Ints]:
+        """Where the positives stand.
+
+        Their ranked rows, shape (positives,); and for each of their distinct scores
+        its first one among them, the ranked row before all rows of that score (-1:
+        none) and the last of that score, shape (such scores,) each.
+        """
+        places = np.flatnonzero(self.positive)
+        group = np.searchsorted(self.ends, places)
+        first = np.flatnonzero(np.diff(group, prepend=-1))
+        group = group[first]
+        before = np.where(group > 0, self.ends[group - 1], -1)
+        return places, first, before, self.ends[group]
+
+    @_once
     def logits(self) -> Floats:
         """Log odds of the scores, clipped to stay finite, shape (rows,)."""
         clipped = np.clip(self.scores, LOGIT_CLIP, 1 - LOGIT_CLIP)
         return np.log(clipped) - np.log1p(-clipped)
 
-    @cached_property
+    @_once
     def losses(self) -> Floats:
         """Squared error and log loss of each row, shape (rows, 2)."""
         clipped = np.clip(self.scores, LOG_LOSS_CLIP, 1 - LOG_LOSS_CLIP)
         log_loss = -np.where(self.positive, np.log(clipped), np.log1p(-clipped))
         return np.stack([(self.scores - self.labels) ** 2, log_loss], axis=1)
 
-    @cached_property
+    @_once
     def bins(self) -> Ints:
         """Quantile bin of each row, 0 the lowest scores, shape (rows,).
 
@@ -79,23 +127,45 @@ class Ranked:
         inner = np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]
         return np.searchsorted(np.quantile(self.scores, inner), self.scores)
 
-    @cached_property
+    @_once
     def bin_errors(self) -> Floats:
         """Score less label of each row in its bin's column, shape (rows, bins)."""
         table = np.zeros((len(self), CALIBRATION_BINS))
         table[np.arange(len(self)), self.bins] = self.scores - self.labels
         return table
 
-    @cached_property
-    def calibration_start(self) -> tuple[float, float, float]:
-        """Offset-only intercept, then intercept and slope, on the unweighted rows.
+    @_once
+    def calibration_start(self) -> tuple[float, float]:
+        """Intercept and slope on the unweighted rows.
 
         Newton's steps for the replicates start here. NaN where it does not exist.
         """
-        unit = Weighted(self, np.ones((1, len(self))))
-        large = _fit_intercept(unit, start=0.0)[0]
-        intercept, slope = _fit_line(unit, start=(0.0, 1.0))
-        return float(large), float(intercept[0]), float(slope[0])
+        intercept, slope = _fit_line(self.alone, start=(0.0, 1.0))
+        return float(intercept[0]), float(slope[0])
+
+    @_once
+    def alone(self) -> Weighted:
+        """These rows, each once."""
+        return Weighted(self, np.ones((1, len(self))))
+
+    @_once
+    def expected_events(self) -> tuple[float, float, Floats] | None:
+        """Each row's probability under intercepts around the one that fits all rows.
+
+        A replicate's expected events are then a polynomial in the intercept, exact to
+        nine digits, and its root needs no pass over the rows.
+
+        Returns:
+            Centre and half width of the intercepts, and probabilities at the Chebyshev
+            points between, shape (rows, points); None without a fit.
+        """
+        centre = float(_fit_intercept(self.alone, start=0.0)[0])
+        if not np.isfinite(centre):
+            return None
+        spread = _sigmoid(centre + self.logits)
+        spread *= 1 - spread
+        width = float(np.clip(_WIDTH / np.sqrt(spread.sum()), 0.05, _WIDEST))
+        return centre, width, _sigmoid(centre + width * _POINTS + self.logits[:, None])
 
 
 class Weighted:
@@ -111,58 +181,83 @@ class Weighted:
         self.weights = weights
         self.kept: dict[Hashable, Any] = {}  # what several figures share
 
-    @cached_property
+    @_once
     def cumulative(self) -> Floats:
         """Weight at or above each distinct score, shape (replicates, groups)."""
-        return self._at_ends(np.cumsum(self.weights, axis=1))
+        return self._at_ends(self.shown)
 
-    @cached_property
+    @_once
     def cumulative_positives(self) -> Floats:
         """Positives' weight at or above each score, shape (replicates, groups)."""
         return self._at_ends(np.cumsum(self.weights * self.ranked.labels, axis=1))
 
     def _at_ends(self, sums: Floats) -> Floats:
         ends = self.ranked.ends
-        return sums if len(ends) == len(self.ranked) else sums[:, ends]
+        return sums if self.ranked.distinct else sums.take(ends, axis=1)
 
-    @property
+    @_once
+    def shown(self) -> Floats:
+        """Weight down to and with each ranked row, shape (replicates, rows)."""
+        return np.cumsum(self.weights, axis=1)
+
+    @_once
     def total(self) -> Floats:
         """Sum of weights, shape (replicates,)."""
-        return self.cumulative[:, -1]
+        return self.shown[:, -1]
 
-    @property
+    @_once
     def positives(self) -> Floats:
         """Sum of the positives' weights, shape (replicates,)."""
-        return self.cumulative_positives[:, -1]
+        return self.events[0].sum(axis=1)
 
-    @cached_property
+    @_once
+    def events(self) -> tuple[Floats, Floats, Floats]:
+        """At each distinct score of a positive, three of (replicates, such scores).
+
+        The positives' weight there, the weight above it, and that down to and with it.
+        Curves turn nowhere else, and positives are few.
+        """
+        places, first, before, last = self.ranked.events
+        hits = self.weights.take(places, axis=1)
+        if len(first) < len(places):
+            hits = np.add.reduceat(hits, first, axis=1)
+        until = self.shown.take(last, axis=1)
+        if self.ranked.distinct:
+            return hits, until - hits, until
+        above = self.shown.take(before, axis=1)
+        above[:, before < 0] = 0.0
+        return hits, above, until
+
+    @_once
     def one_class(self) -> NDArray[np.bool_]:
         """Replicates without a positive or without a negative, shape (replicates,)."""
         return (self.positives == 0) | (self.positives == self.total)
 
-    @cached_property
+    @_once
     def mean_losses(self) -> Floats:
         """Mean squared error and mean log loss, shape (replicates, 2)."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return (self.weights @ self.ranked.losses) / self.total[:, None]
 
-    @cached_property
+    @_once
     def pairs(self) -> tuple[Floats, Floats]:
         """Weight of (positive, negative) pairs ranked right, and of tied pairs.
 
         Two arrays of shape (replicates,).
         """
-        hits = self.cumulative_positives
-        misses = self.cumulative - hits
-        new_hits = np.diff(hits, axis=1, prepend=0.0)
-        right = new_hits.sum(axis=1) * misses[:, -1]
-        right -= np.einsum("ij,ij->i", new_hits, misses)
-        if len(self.ranked.ends) == len(self.ranked):
+        hits, above, until = self.events
+        before = np.cumsum(hits, axis=1)
+        before -= hits
+        misses = self.total - self.positives
+        # A positive outranks the negatives that are not above and not beside it.
+        right = np.einsum("ij,ij->i", hits, until - before - hits)
+        right = self.positives * misses - right
+        if self.ranked.distinct:
             return right, np.zeros_like(right)
-        new_misses = np.diff(misses, axis=1, prepend=0.0)
-        return right, np.einsum("ij,ij->i", new_hits, new_misses)
+        beside = until - above - hits
+        return right, np.einsum("ij,ij->i", hits, beside)
 
-    @cached_property
+    @_once
     def separated(self) -> NDArray[np.bool_]:
         """Replicates where a threshold parts the classes, shape (replicates,).
 
@@ -188,10 +283,10 @@ def auroc(rows: Weighted) -> Floats:
 
 def auprc(rows: Weighted) -> Floats:
     """Average precision, as scikit-learn defines it (no interpolation)."""
-    hits, shown = rows.cumulative_positives, rows.cumulative
-    new_hits = np.diff(hits, axis=1, prepend=0.0)
-    precision = hits / np.maximum(shown, 1e-300)
-    area = np.einsum("ij,ij->i", new_hits, precision)
+    hits, _, until = rows.events
+    precision = np.cumsum(hits, axis=1)
+    precision /= np.maximum(until, 1e-300)
+    area = np.einsum("ij,ij->i", hits, precision)
     with np.errstate(invalid="ignore", divide="ignore"):
         return _where(~rows.one_class, area / rows.positives)
 
@@ -227,13 +322,39 @@ def ece(rows: Weighted) -> Floats:
 
 def calibration_in_the_large(rows: Weighted) -> Floats:
     """Intercept of a logistic regression with the score's log odds as offset."""
-    start = rows.ranked.calibration_start[0]
-    return _fit_intercept(rows, start if np.isfinite(start) else 0.0)
+    table = rows.ranked.expected_events
+    if table is None:
+        return _fit_intercept(rows, 0.0)
+    centre, width, values = table
+    # Too few where the series is above zero.
+    series = (rows.weights @ values) @ _TO_SERIES
+    series[:, 0] -= rows.positives
+    ends = [chebyshev.chebval(end, series.T) for end in (-1.0, 1.0)]
+    inside = (ends[0] < 0) & (ends[1] > 0)
+    slope = chebyshev.chebder(series.T)
+    place = np.zeros(len(series))
+    for _ in range(_STEPS):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            step = -(
+                chebyshev.chebval(place, series.T, tensor=False)
+                / chebyshev.chebval(place, slope, tensor=False)
+            )
+        place = np.clip(place + step, -1.0, 1.0)
+        converged = width * np.abs(step) < _TOLERANCE
+        if np.all(converged | ~inside):
+            break
+    found = np.where(
+        inside & converged & ~rows.one_class, centre + width * place, np.nan
+    )
+    rest = np.flatnonzero(~(inside & converged) & ~rows.one_class)
+    if len(rest):
+        found[rest] = _fit_intercept(Weighted(rows.ranked, rows.weights[rest]), centre)
+    return found
 
 
 def calibration_slope(rows: Weighted) -> Floats:
     """Slope of a logistic regression of the label on the score's log odds."""
-    intercept, slope = rows.ranked.calibration_start[1:]
+    intercept, slope = rows.ranked.calibration_start
     if not np.isfinite(slope):
         intercept, slope = 0.0, 1.0
     return _fit_line(rows, (intercept, slope))[1]
@@ -267,6 +388,9 @@ def hits_at_capacity(rows: Weighted, share: float) -> tuple[Floats, Floats]:
     return hits + part * group_hits, capacity
 
 
+_WIDTH, _WIDEST = 6.0, 1.0  # standard errors of the intercept; log odds
+_POINTS = chebyshev.chebpts1(12)
+_TO_SERIES = np.linalg.inv(chebyshev.chebvander(_POINTS, len(_POINTS) - 1)).T
 _STEPS = 60
 _TOLERANCE = 3e-4  # Newton squares its error: about 1e-7 is left
 _LONGEST_STEP = 2.0  # of any row's log odds: it overshoots from a poor start

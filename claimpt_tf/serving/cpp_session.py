@@ -123,12 +123,14 @@ class CppSession:
         tags = (ctypes.c_char_p * 1)(SERVE_TAG.encode())
         try:
             with c_api.Status(api) as status:
-                if threads:
-                    config = protos.SessionConfig(
-                        intra_op_parallelism_threads=threads,
-                        inter_op_parallelism_threads=threads,
-                    ).SerializeToString()
-                    api.TF_SetConfig(options, config, len(config), status.pointer)
+                asked = protos.SessionConfig(
+                    intra_op_parallelism_threads=threads or 0,
+                    inter_op_parallelism_threads=threads or 0,
+                )
+                # Grappler makes no request faster here, and the first one slower.
+                asked.graph_options.rewrite_options.disable_meta_optimizer = True
+                config = asked.SerializeToString()
+                api.TF_SetConfig(options, config, len(config), status.pointer)
                 self._session = api.TF_LoadSessionFromSavedModel(
                     options,
                     None,

@@ -7,9 +7,10 @@ Serving's C++ loader.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -35,6 +36,7 @@ PREDICT_INPUTS = {
 }
 _PER_VISIT = ("visit_days", "visit_types", "visit_length", "cost")
 _OF_RECORD = ("patient_id", "institution")
+_NO_GRAPPLER = "disable_meta_optimizer"
 CLASSES = ("no", "yes")  # whether the outcome comes
 
 
@@ -65,14 +67,31 @@ def export_risk_model(
       folder: Where the SavedModel goes; must not exist yet or be empty.
       metadata: Facts that travel with the model as `assets.extra/claimpt.json`.
     """
-    runner = _Runner(model, transform, limits)
-    archive = keras.export.ExportArchive()
-    archive.track(transform)
-    for name, function in runner.signatures().items():
-        archive.add_endpoint(name, function)
-    archive.write_out(folder, verbose=False)
+    with _graphs_as_written():
+        runner = _Runner(model, transform, limits)
+        archive = keras.export.ExportArchive()
+        archive.track(transform)
+        for name, function in runner.signatures().items():
+            archive.add_endpoint(name, function)
+        archive.write_out(folder, verbose=False)
     set_methods(folder, {"classify": CLASSIFY, "regress": REGRESS})
     _write_metadata(folder, metadata)
+
+
+@contextlib.contextmanager
+def _graphs_as_written() -> Iterator[None]:
+    """Functions traced inside are not rewritten by whoever runs them.
+
+    Grappler takes seconds a signature when a model is loaded, and no request is
+    answered faster for it (compare `claimpt_tf.serving.cpp_session`).
+    """
+    options = tf.config.optimizer
+    before = options.get_experimental_options().get(_NO_GRAPPLER, False)
+    options.set_experimental_options({_NO_GRAPPLER: True})
+    try:
+        yield
+    finally:
+        options.set_experimental_options({_NO_GRAPPLER: before})
 
 
 class _Runner:
@@ -93,15 +112,23 @@ class _Runner:
             autograph=False,
         )
         self._of_record = tf.function(self._prepared, autograph=False)
+        self._of_records = tf.function(
+            lambda serialized: self._risk(parse(serialized))["probability"],
+            input_signature=[tf.TensorSpec([None], tf.string)],
+            autograph=False,
+        )
 
     def signatures(self) -> dict[str, Any]:
         """Functions with their signatures, by name."""
         examples = tf.TensorSpec([None], tf.string, "examples")
         inputs = tf.TensorSpec([None], tf.string, "inputs")
         by_record = {
-            "serving_default": (lambda examples: self._risk(parse(examples)), examples),
-            "classify": (lambda inputs: self._classes(parse(inputs)), inputs),
-            "regress": (lambda inputs: self._value(parse(inputs)), inputs),
+            "serving_default": (
+                lambda examples: {"probability": self._of_records(examples)},
+                examples,
+            ),
+            "classify": (lambda inputs: _classes(self._of_records(inputs)), inputs),
+            "regress": (lambda inputs: {"outputs": self._of_records(inputs)}, inputs),
         }
         by_code = {
             "predict": lambda codes: self._risk(_record(codes)),
@@ -128,14 +155,6 @@ class _Runner:
 
     def _risk(self, record: dict[str, Any]) -> dict[str, tf.Tensor]:
         return {"probability": self._probability(self._of_record(record))}
-
-    def _value(self, record: dict[str, Any]) -> dict[str, tf.Tensor]:
-        return {"outputs": self._risk(record)["probability"]}
-
-    def _classes(self, record: dict[str, Any]) -> dict[str, tf.Tensor]:
-        risk = self._risk(record)["probability"]
-        names = tf.tile(tf.constant([CLASSES]), [tf.shape(risk)[0], 1])
-        return {"classes": names, "scores": tf.stack([1 - risk, risk], axis=1)}
 
     def _state(self, record: dict[str, Any]) -> dict[str, tf.Tensor]:
         state = self._network(self._of_record(record))["state"][:, 0]
@@ -172,6 +191,11 @@ class _Runner:
         code = tf.logical_and(given["codes"] != "", visit[:, :, None])
         before = tf.cumsum(tf.cast(code, tf.int32), axis=2, exclusive=True)
         return visit, tf.logical_and(code, before < self._limits.codes)
+
+
+def _classes(risk: tf.Tensor) -> dict[str, tf.Tensor]:
+    names = tf.tile(tf.constant([CLASSES]), [tf.shape(risk)[0], 1])
+    return {"classes": names, "scores": tf.stack([1 - risk, risk], axis=1)}
 
 
 def _index_day(record: dict[str, Any]) -> tf.Tensor:

@@ -63,7 +63,10 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
     "SessionConfig": {
         "intra_op_parallelism_threads": (2, "int32"),
         "inter_op_parallelism_threads": (5, "int32"),
+        "graph_options": (10, "GraphOptions"),
     },
+    "GraphOptions": {"rewrite_options": (10, "RewriterConfig")},
+    "RewriterConfig": {"disable_meta_optimizer": (19, "bool")},
     "Tensor": {
         "dtype": (1, "int32"),
         "tensor_shape": (2, "Shape"),

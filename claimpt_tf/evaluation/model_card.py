@@ -7,7 +7,7 @@ brackets are its items.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from claimpt_tf.evaluation.compare import Comparison, with_interval
@@ -26,25 +26,23 @@ def write_card(
     path: str | os.PathLike[str],
     comparison: Comparison,
     story: Story,
-    notes: Sequence[str] = (),
 ) -> None:
     """Writes `model_card.md`, complete or not at all."""
     target = Path(path)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        part.write_text(model_card(comparison, story, notes), encoding="utf-8")
+        part.write_text(model_card(comparison, story), encoding="utf-8")
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
 
 
-def model_card(comparison: Comparison, story: Story, notes: Sequence[str] = ()) -> str:
+def model_card(comparison: Comparison, story: Story) -> str:
     """The card's text.
 
     Args:
         comparison: figures; counts that the attrition withholds stay withheld.
         story: what else to tell.
-        notes: limits that showed during the evaluation.
     """
     counts = shown_counts(comparison, story.attrition, "test")
     told = [
@@ -101,7 +99,7 @@ def model_card(comparison: Comparison, story: Story, notes: Sequence[str] = ()) 
         "- For research; not a medical device. A risk says who may be in need, not "
         "whether an intervention would help.",
         "- How the model does elsewhere must be measured there: `claimpt evaluate`.",
-        *(f"- {note}" for note in notes),
+        *(f"- {note}" for note in story.notes),
         "",
         *_section("Lineage (items 18, 19)", story.lineage),
         *_section("Software", {"Versions": ", ".join(

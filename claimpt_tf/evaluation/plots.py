@@ -1,87 +1,34 @@
-"""The report's plots: ROC, precision and recall, calibration, spread of scores."""
+"""Plots of scores: ROC, precision and recall, decisions, calibration, spread."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import roc_curve
 from statsmodels.stats.proportion import proportion_confint
 
-from claimpt_tf.evaluation.svg import (
-    GRID,
-    INK,
-    MUTED,
-    SERIES,
-    TRUTH,
-    inline_svg,
-    plot_style,
+from claimpt_tf.evaluation.drawing import (
+    SIZE,
+    Plot,
+    blank,
+    draw,
+    finished,
+    lines_of,
+    percent,
 )
-from claimpt_tf.evaluation.truth import BEST
-from claimpt_tf.evaluation.weighted import CALIBRATION_BINS, Floats, Ranked, Weighted
+from claimpt_tf.evaluation.operating_points import at_threshold, net_benefit, treat_all
+from claimpt_tf.evaluation.smooth_calibration import smoothed
+from claimpt_tf.evaluation.svg import INK, MUTED, SERIES, plot_style
+from claimpt_tf.evaluation.weighted import CALIBRATION_BINS, Floats, Ranked
 from claimpt_tf.tasks.attrition import SMALLEST_CELL
 
-_DASHES: Final = ("solid", (0, (5, 1.6)), (0, (1.2, 1.4)), (0, (5, 1.4, 1.2, 1.4)))
-_SIZE: Final = (4.1, 3.5)  # inches at 72 dots: legible at a phone's width
 _BARS: Final = 20
 _POINTS: Final = 600
-
-
-@dataclass(frozen=True)
-class Line:
-    """How one model is drawn, in every plot and in the legend alike.
-
-    Attributes:
-        model: its name.
-        colour: a placeholder of `svg`.
-        variable: the CSS variable that takes its place.
-        dashes: matplotlib's line style.
-        dash_array: the same for an SVG stroke at twice the width, empty when solid.
-    """
-
-    model: str
-    colour: str
-    variable: str
-    dashes: str | tuple[float, tuple[float, ...]]
-    dash_array: str
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A drawn plot and its words."""
-
-    name: str
-    title: str
-    caption: str
-    svg: str
-
-
-def lines_of(scores: Mapping[str, Floats]) -> list[Line]:
-    """A line a model whose scores differ; the best possible one stands apart."""
-    lines = []
-    for model, given in scores.items():
-        if np.ptp(given) == 0:
-            continue
-        if model == BEST:
-            lines.append(Line(model, TRUTH, "--truth", (0, (2, 2)), "4 4"))
-            continue
-        place = sum(line.model != BEST for line in lines)
-        number = place % len(SERIES)
-        dashes = _DASHES[place % len(_DASHES)]
-        array = "" if isinstance(dashes, str) else _array(dashes[1])
-        lines.append(
-            Line(model, SERIES[number], f"--series-{number + 1}", dashes, array)
-        )
-    return lines
-
-
-def _array(dashes: tuple[float, ...]) -> str:
-    return " ".join(f"{2 * dash:g}" for dash in dashes)
+_THRESHOLDS: Final = 100
 
 
 def roc_plot(labels: Floats, scores: Mapping[str, Floats], alt: str) -> Plot:
@@ -93,13 +40,13 @@ def roc_plot(labels: Floats, scores: Mapping[str, Floats], alt: str) -> Plot:
         alt: what the plot shows, in words and figures.
     """
     with plot_style():
-        figure, axes = _figure("1 \N{MINUS SIGN} specificity", "Sensitivity")
+        figure, axes = blank("1 \N{MINUS SIGN} specificity", "Sensitivity")
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9)
         for line in reversed(lines_of(scores)):
             fall_out, recall, _ = roc_curve(labels, scores[line.model])
-            _draw(axes, line, fall_out, recall)
+            draw(axes, line, fall_out, recall)
         _unit_square(axes)
-    return _plot(
+    return finished(
         figure,
         "roc",
         "ROC curves",
@@ -113,13 +60,13 @@ def precision_recall_plot(
 ) -> Plot:
     """Precision against recall of every model, the prevalence as a line."""
     with plot_style():
-        figure, axes = _figure("Sensitivity (recall)", "PPV (precision)")
+        figure, axes = blank("Sensitivity (recall)", "PPV (precision)")
         axes.axhline(float(labels.mean()), color=MUTED, linewidth=0.9)
         for line in reversed(lines_of(scores)):
             recall, precision = recall_and_precision(labels, scores[line.model])
-            _draw(axes, line, recall, precision)
+            draw(axes, line, recall, precision)
         _unit_square(axes)
-    return _plot(
+    return finished(
         figure,
         "precision-recall",
         "Precision and recall",
@@ -134,8 +81,7 @@ def recall_and_precision(labels: Floats, scores: Floats) -> tuple[Floats, Floats
 
     Precision over the first few rows swings between 0 and 1 and tells of persons.
     """
-    ranked = Ranked(labels, scores)
-    rows = Weighted(ranked, np.ones((1, len(ranked))))
+    rows = Ranked(labels, scores).alone
     hits, shown = rows.cumulative_positives[0], rows.cumulative[0]
     first = int(np.searchsorted(shown, SMALLEST_CELL))
     first = min(first, len(shown) - 1)
@@ -143,8 +89,76 @@ def recall_and_precision(labels: Floats, scores: Floats) -> tuple[Floats, Floats
     return hits[told] / hits[-1], hits[told] / shown[told]
 
 
+def decision_plot(
+    labels: Floats, scores: Mapping[str, Floats], threshold: float | None = None
+) -> Plot:
+    """Net benefit of every model by threshold, beside flagging everybody or nobody.
+
+    Source: Vickers & Elkin 2006, "Decision curve analysis".
+
+    Args:
+        labels: 0 or 1, shape (rows,).
+        scores: model -> probabilities, shape (rows,).
+        threshold: the one that the tables are for.
+    """
+    rate = float(labels.mean())
+    top = float(np.clip(3 * rate, 0.05, 0.9))
+    thresholds = np.linspace(0, top, _THRESHOLDS + 1)[1:]
+    curves = {
+        line.model: net_benefits(labels, scores[line.model], thresholds)
+        for line in lines_of(scores)
+    }
+    everybody = [treat_all(labels, one) for one in thresholds]
+    with plot_style():
+        figure, axes = blank("Threshold probability", "Net benefit a row")
+        axes.axhline(0, color=MUTED, linewidth=0.9)
+        axes.plot(thresholds, everybody, color=MUTED, linewidth=0.9)
+        if threshold is not None and threshold < top:
+            axes.axvline(threshold, color=MUTED, linewidth=0.9, linestyle=(0, (1, 3)))
+        for line in reversed(lines_of(scores)):
+            draw(axes, line, thresholds, curves[line.model])
+        axes.set(xlim=(0, top), ylim=(-0.15 * rate, 1.05 * rate))
+        axes.xaxis.set_major_formatter(percent(top))
+    middle = thresholds[_THRESHOLDS // 3]
+    told = "; ".join(
+        f"{model} {curve[_THRESHOLDS // 3]:.4f}"
+        for model, curve in curves.items()
+        if np.isfinite(curve[_THRESHOLDS // 3])
+    )
+    return finished(
+        figure,
+        "decision",
+        "Decision curves",
+        "True positives less false ones at the threshold's odds, per row. Grey: "
+        "flagging everybody, which falls, and nobody, which stays at 0; the dotted "
+        "upright line is the threshold of the table. Where fewer than "
+        f"{SMALLEST_CELL} rows are flagged, or are not, nothing is drawn.",
+        f"Net benefit at a threshold of {middle:.1%}: {told}; flagging everybody "
+        f"{everybody[_THRESHOLDS // 3]:.4f}; nobody 0.",
+    )
+
+
+def net_benefits(labels: Floats, scores: Floats, thresholds: Floats) -> Floats:
+    """Net benefit at each threshold, shape (thresholds,).
+
+    NaN where fewer than 11 rows would be flagged, or would not.
+
+    >>> rows = np.repeat([0.1, 0.6], 20)
+    >>> net_benefits((rows > 0.5).astype(float), rows, np.array([0.5, 0.7])).tolist()
+    [0.5, nan]
+    """
+    rows = Ranked(labels, scores).alone
+    found = np.full(len(thresholds), np.nan)
+    for place, threshold in enumerate(thresholds):
+        cells = at_threshold(rows, float(threshold))
+        flagged = float((cells.hits + cells.false_alarms)[0])
+        if min(flagged, len(labels) - flagged) >= SMALLEST_CELL:
+            found[place] = net_benefit(cells, float(threshold))[0]
+    return found
+
+
 def calibration_plot(labels: Floats, scores: Mapping[str, Floats], model: str) -> Plot:
-    """Observed rate against mean probability by tenths, over a histogram.
+    """Observed rate against probability: smoothed, and by tenths; over a histogram.
 
     Whiskers are 95% Wilson intervals that take rows for independent.
     """
@@ -154,13 +168,14 @@ def calibration_plot(labels: Floats, scores: Mapping[str, Floats], model: str) -
     colour = INK if line is None else line.colour
     top = float(np.clip(1.15 * max(points[:, 0].max(), points[:, 3].max()), 0.02, 1))
     with plot_style():
-        figure = Figure(figsize=_SIZE, layout="constrained")
+        figure = Figure(figsize=SIZE, layout="constrained")
         axes, below = figure.subplots(
             2, 1, sharex=True, gridspec_kw={"height_ratios": (4, 1)}
         )
         axes.plot([0, top], [0, top], color=MUTED, linewidth=0.9)
         axes.vlines(points[:, 0], points[:, 2], points[:, 3], color=colour, linewidth=1)
-        axes.plot(points[:, 0], points[:, 1], color=colour, marker="o", markersize=4.5)
+        axes.plot(*_inner(*smoothed(labels, given)), color=colour)
+        axes.plot(points[:, 0], points[:, 1], "o", color=colour, markersize=4.5)
         axes.set(xlim=(0, top), ylim=(0, top), ylabel="Observed rate")
         counts, edges = np.histogram(given, bins=_BARS, range=(0, top))
         counts = np.where(counts < SMALLEST_CELL, 0, counts)
@@ -171,18 +186,28 @@ def calibration_plot(labels: Floats, scores: Mapping[str, Floats], model: str) -
         below.grid(False)
         below.locator_params(axis="y", nbins=2)
         for one in (axes, below):
-            one.xaxis.set_major_formatter(_percent(top))
-        axes.yaxis.set_major_formatter(_percent(top))
+            one.xaxis.set_major_formatter(percent(top))
+        axes.yaxis.set_major_formatter(percent(top))
     shown = "; ".join(f"{p:.0%} predicted, {o:.0%} seen" for p, o, _, _ in points)
-    return _plot(
+    return finished(
         figure,
         "calibration",
         f"Calibration of {model}",
-        f"Each point is a tenth of the rows, with a 95% interval; on the diagonal, "
-        f"what was predicted is what came. Below, how many rows have which "
-        f"probability (bars of fewer than {SMALLEST_CELL} are not drawn).",
+        "The curve is smoothed (lowess); each point is a tenth of the rows, with a "
+        "95% interval. On the diagonal, what was predicted is what came. Below, how "
+        f"many rows have which probability (bars of fewer than {SMALLEST_CELL} are "
+        "not drawn).",
         f"By tenths of the rows: {shown}.",
     )
+
+
+def _inner(given: Floats, seen: Floats) -> tuple[Floats, Floats]:
+    """Without the outermost ten rows, thinned: the curve's ends are of few persons."""
+    told = slice(SMALLEST_CELL - 1, len(given) - SMALLEST_CELL + 1)
+    given, seen = given[told], seen[told]
+    places = np.linspace(0, len(given) - 1, min(_POINTS, len(given)))
+    kept = np.unique(places.round().astype(int))
+    return given[kept], seen[kept]
 
 
 def calibration_points(labels: Floats, scores: Floats) -> Floats:
@@ -212,7 +237,7 @@ def score_plot(labels: Floats, scores: Mapping[str, Floats], model: str) -> Plot
     given = scores[model]
     top = min(1.0, 1.05 * float(np.quantile(given, 0.998)))
     with plot_style():
-        figure, axes = _figure("Predicted probability", "Relative frequency")
+        figure, axes = blank("Predicted probability", "Relative frequency")
         for value, colour, fill in ((0.0, MUTED, 0.28), (1.0, SERIES[0], 0.4)):
             counts, edges = wide_bars(given[labels == value], top)
             density = counts / counts.sum() / np.diff(edges)
@@ -220,10 +245,10 @@ def score_plot(labels: Floats, scores: Mapping[str, Floats], model: str) -> Plot
             axes.stairs(density, edges, color=colour, alpha=fill, fill=True)
         axes.set_xlim(0, top)
         axes.set_ylim(bottom=0)
-        axes.xaxis.set_major_formatter(_percent(top))
+        axes.xaxis.set_major_formatter(percent(top))
         axes.set_yticks([])
     middles = [f"{np.median(given[labels == value]):.1%}" for value in (1.0, 0.0)]
-    return _plot(
+    return finished(
         figure,
         "scores",
         f"Scores of {model}",
@@ -263,27 +288,7 @@ def wide_bars(values: Floats, top: float) -> tuple[Floats, Floats]:
     return np.array(counts), np.array(kept).round(9)
 
 
-def _figure(x_label: str, y_label: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=_SIZE, layout="constrained")
-    axes = figure.subplots()
-    axes.set(xlabel=x_label, ylabel=y_label)
-    axes.grid(True, color=GRID)
-    return figure, axes
-
-
-def _draw(axes: Axes, line: Line, x: Floats, y: Floats) -> None:
-    axes.plot(x, y, color=line.colour, linestyle=line.dashes)
-
-
 def _unit_square(axes: Axes) -> None:
     axes.set(xlim=(0, 1), ylim=(0, 1.005))
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.set_yticks(np.linspace(0, 1, 6))
-
-
-def _percent(top: float) -> PercentFormatter:
-    return PercentFormatter(1.0, decimals=0 if top > 0.06 else 1)
-
-
-def _plot(figure: Figure, name: str, title: str, caption: str, alt: str) -> Plot:
-    return Plot(name, title, caption, inline_svg(figure, name, title, alt))

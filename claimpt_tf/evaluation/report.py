@@ -21,20 +21,22 @@ from numpy.typing import ArrayLike
 from claimpt_tf.evaluation.bootstrap import Difference, Interval
 from claimpt_tf.evaluation.compare import Comparison, number, with_interval
 from claimpt_tf.evaluation.data_summary import data_summary
+from claimpt_tf.evaluation.drawing import Plot, lines_of
+from claimpt_tf.evaluation.learning_plot import learning_lines, learning_plots
 from claimpt_tf.evaluation.plots import (
-    Plot,
     calibration_plot,
-    lines_of,
+    decision_plot,
     precision_recall_plot,
     roc_plot,
     score_plot,
 )
 from claimpt_tf.evaluation.provenance import source_title, synthetic_note, versions
 from claimpt_tf.evaluation.question import question_of, title_of
+from claimpt_tf.evaluation.story import Story
+from claimpt_tf.evaluation.subgroup_plot import forest_plot
 from claimpt_tf.evaluation.subgroups import TITLES
 from claimpt_tf.evaluation.weighted import Floats
 from claimpt_tf.tasks.attrition import SMALLEST_CELL
-from claimpt_tf.tasks.spec import Task
 
 DISCRIMINATION: Final = (
     "auroc",
@@ -50,6 +52,7 @@ CALIBRATION: Final = (
     "ici",
 )
 DIFFERENCES: Final = ("auroc", "auprc", "brier")
+COMPARED: Final = "auroc"  # of a group, with everybody else in its grouping
 SUBGROUP_FIGURES: Final = ("auroc", "auprc", "brier", "calibration_in_the_large")
 
 
@@ -75,17 +78,8 @@ def write_report(
     comparison: Comparison,
     predictions: Mapping[str, ArrayLike],
     frame: pl.DataFrame,
-    *,
-    task: Task,
-    attrition: Mapping[str, Any] | None = None,
-    source: str = "",
-    simulated: bool = False,
+    story: Story,
     split: str = "test",
-    run_id: str = "",
-    commands: Sequence[str] = (),
-    model: Mapping[str, str] | None = None,
-    lineage: Mapping[str, str] | None = None,
-    notes: Sequence[str] = (),
 ) -> None:
     """Writes the page, complete or not at all; same input, same bytes.
 
@@ -95,34 +89,12 @@ def write_report(
             about.
         predictions: what `compare` was given.
         frame: what `compare` was given.
-        task: the question.
-        attrition: `Attrition.export()`, small counts withheld.
-        source: the input standard's name.
-        simulated: the members were made by this project's simulator.
+        story: what else to tell; its commands are by default those of `claimpt run`.
         split: which split the rows are.
-        run_id: of the run, where there is one.
-        commands: what to type to get this again; by default `claimpt run`.
-        model: heading -> text about the model.
-        lineage: heading -> text about where it came from.
-        notes: what else limits the figures.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    text = render_report(
-        comparison,
-        predictions,
-        frame,
-        task=task,
-        attrition=attrition,
-        source=source,
-        simulated=simulated,
-        split=split,
-        run_id=run_id,
-        commands=commands,
-        model=model,
-        lineage=lineage,
-        notes=notes,
-    )
+    text = render_report(comparison, predictions, frame, story, split)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         part.write_text(text, encoding="utf-8")
@@ -135,17 +107,8 @@ def render_report(
     comparison: Comparison,
     predictions: Mapping[str, ArrayLike],
     frame: pl.DataFrame,
-    *,
-    task: Task,
-    attrition: Mapping[str, Any] | None = None,
-    source: str = "",
-    simulated: bool = False,
+    story: Story,
     split: str = "test",
-    run_id: str = "",
-    commands: Sequence[str] = (),
-    model: Mapping[str, str] | None = None,
-    lineage: Mapping[str, str] | None = None,
-    notes: Sequence[str] = (),
 ) -> str:
     """The page's HTML; arguments as in `write_report`."""
     scores = {
@@ -153,20 +116,21 @@ def render_report(
         for model, given in predictions.items()
     }
     main = comparison.reference
-    default = f"claimpt run --source {source or 'SOURCE'} --input CLAIMS"
+    task = story.task
+    default = f"claimpt run --source {story.source or 'SOURCE'} --input CLAIMS"
     default += f" --task {task.name} --output RUN"
-    counts = shown_counts(comparison, attrition, split)
+    counts = shown_counts(comparison, story.attrition, split)
     if not _is_number(counts["positives"]):
         comparison = _without_constant_scores(comparison, scores)
     return _template().render(
         title=title_of(task),
         description=task.description,
-        synthetic=synthetic_note(source, simulated),
+        synthetic=synthetic_note(story.source, story.simulated),
         main=main,
         headline=_headline(comparison, counts),
         question=question_of(task),
-        attrition=attrition,
-        source=source_title(source),
+        attrition=story.attrition,
+        source=source_title(story.source),
         split=split,
         counts=counts,
         summary=data_summary(frame),
@@ -183,15 +147,19 @@ def render_report(
         subgroups=_subgroup_tables(
             comparison, main, outcomes=_is_number(counts["positives"])
         ),
+        forest=forest_plot(comparison),
+        learning=learning_plots(story.learning, "auroc", "AUROC"),
+        learning_lines=learning_lines(story.learning),
+        examples=story.examples,
         hidden_subgroups=any(group.suppressed for group in comparison.subgroups),
         smallest_cell=SMALLEST_CELL,
         comparison=comparison,
-        commands=list(commands) or [default],
-        run_id=run_id,
+        commands=list(story.commands) or [default],
+        run_id=story.run_id,
         versions=versions(),
-        model=dict(model or {}),
-        lineage=dict(lineage or {}),
-        notes=list(notes),
+        model=dict(story.facts),
+        lineage=dict(story.lineage),
+        notes=list(story.notes),
         capacity=_models_table(
             comparison,
             [name for name in comparison.titles if name.endswith("_at_capacity")],
@@ -376,6 +344,7 @@ def _subgroup_tables(
     """A table a grouping; without `outcomes`, whose sum is withheld elsewhere."""
     headings = ["members", *(["outcomes"] if outcomes else [])]
     headings += [comparison.titles[name] for name in SUBGROUP_FIGURES]
+    headings += [f"{comparison.titles[COMPARED]}, to all others", "p"]
     tables = []
     for by in dict.fromkeys(group.by for group in comparison.subgroups):
         rows: list[tuple[str, Sequence[FigureCell]]] = []
@@ -389,6 +358,9 @@ def _subgroup_tables(
             counts = [group.patients, *([group.positives] if outcomes else [])]
             cells = [FigureCell(cell(count)) for count in counts]
             cells += [_figure_cell(figures[name]) for name in SUBGROUP_FIGURES]
+            gap, p = group.differences.get(COMPARED), group.adjusted.get(COMPARED)
+            cells.append(FigureCell("") if gap is None else _figure_cell(gap, "+"))
+            cells.append(FigureCell("" if p is None else f"{p:.3f}"))
             rows.append((group.level, cells))
         tables.append(FigureTable(TITLES.get(by, by), headings, rows))
     return tables
@@ -413,5 +385,6 @@ def _plots(
         roc_plot(labels, scores, f"Area under the curve: {told['auroc']}."),
         precision_recall_plot(labels, scores, f"Average precision: {told['auprc']}."),
         calibration_plot(labels, scores, main),
+        decision_plot(labels, scores, comparison.threshold),
         score_plot(labels, scores, main),
     ]

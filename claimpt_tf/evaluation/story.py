@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import polars as pl
+
+from claimpt_tf.evaluation.examples import Example
 from claimpt_tf.tasks.spec import Task
 
 
@@ -23,6 +26,8 @@ class Story:
         commands: what to type to get this again.
         notes: what else limits the figures.
         run_id: of the run.
+        examples: predictions of single rows, explained.
+        learning: what `learning_curve` gives; None where none was made.
     """
 
     task: Task
@@ -34,3 +39,5 @@ class Story:
     commands: Sequence[str] = ()
     notes: Sequence[str] = ()
     run_id: str = ""
+    examples: Sequence[Example] = ()
+    learning: pl.DataFrame | None = None

@@ -16,6 +16,7 @@ from claimpt_tf.evaluation.compare import compare
 from claimpt_tf.evaluation.plots import calibration_points, recall_and_precision
 from claimpt_tf.evaluation.question import question_of
 from claimpt_tf.evaluation.report import render_report, write_report
+from claimpt_tf.evaluation.story import Story
 from claimpt_tf.tasks.spec import Task, load_task, shipped_tasks
 
 TASK = load_task("asthma_exacerbation")
@@ -31,6 +32,7 @@ ATTRITION = {
         "test": {"members": 500, "rows": 1000, "positives": "hidden"},
     },
 }
+STORY = Story(TASK, ATTRITION, "tuva", simulated=True, run_id="run-7")
 VOID = {"meta", "link", "br"}
 
 
@@ -93,11 +95,7 @@ def html(comparison, scores, frame) -> str:
         comparison,
         scores,
         frame,
-        task=TASK,
-        attrition=ATTRITION,
-        source="tuva",
-        simulated=True,
-        run_id="run-7",
+        STORY,
     )
 
 
@@ -147,9 +145,9 @@ def test_plots_are_text_with_alternatives_in_the_colours_of_the_page(
     page, html
 ) -> None:
     plots = [a for tag, a in page.tags if tag == "svg" and a.get("role") == "img"]
-    assert len(plots) == 4
+    assert len(plots) == 6
     assert all("aria-labelledby" in plot for plot in plots)
-    assert html.count("<desc") == 4
+    assert html.count("<desc") == 6
     assert "Area under the curve: pre-trained 0." in page.text
     drawn = "".join(re.findall(r"<svg xmlns.*?</svg>", html, re.DOTALL))
     assert "Sensitivity (recall)" in drawn
@@ -164,11 +162,7 @@ def test_the_same_input_gives_the_same_bytes(comparison, scores, frame, html, tm
         comparison,
         scores,
         frame,
-        task=TASK,
-        attrition=ATTRITION,
-        source="tuva",
-        simulated=True,
-        run_id="run-7",
+        STORY,
     )
     assert (tmp_path / "out" / "report.html").read_text() == html
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["report.html"]
@@ -182,7 +176,7 @@ def test_withheld_counts_stay_withheld(page, comparison, frame) -> None:
 
 
 def test_counts_that_nobody_withholds_are_shown(comparison, scores, frame) -> None:
-    text = Page(render_report(comparison, scores, frame, task=TASK)).text
+    text = Page(render_report(comparison, scores, frame, Story(TASK))).text
     assert f"{comparison.positives}" in re.findall(r"(?<!\.)\b\d+", text)
     assert f"{comparison.prevalence:.1%} of index dates" in text
     assert "Calibration slope of prevalence: every score is the same." in text
@@ -190,7 +184,9 @@ def test_counts_that_nobody_withholds_are_shown(comparison, scores, frame) -> No
 
 def test_few_outcomes_draw_no_curve(frame, scores) -> None:
     rare = frame.with_columns(label=(pl.int_range(pl.len()) < 6).cast(pl.Int64))
-    text = Page(render_report(compare(scores, rare, 50), scores, rare, task=TASK)).text
+    text = Page(
+        render_report(compare(scores, rare, 50), scores, rare, Story(TASK))
+    ).text
     assert "No curves are drawn: fewer than 11 rows" in text
     assert "<11" in text
     assert "not shown" in text

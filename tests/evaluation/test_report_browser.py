@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from claimpt_tf.evaluation.compare import compare
+from claimpt_tf.evaluation.examples import Example
 from claimpt_tf.evaluation.report import write_report
+from claimpt_tf.evaluation.story import Story
 from claimpt_tf.tasks.spec import load_task
 
 FLAGS = (
@@ -32,6 +35,19 @@ FLAGS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
     "--remote-debugging-port=0",
+)
+STUDY = pl.DataFrame(
+    {
+        "model": ["net", "net", "counts", "counts"],
+        "balanced": [False] * 4,
+        "shots": [16, None] * 2,
+        "members": [16.0, 400.0] * 2,
+        "events": [3.0, 80.0] * 2,
+        "metric": ["auroc"] * 4,
+        "value": [0.7, 0.8, 0.6, 0.78],
+        "low": [0.6, 0.75, 0.5, 0.7],
+        "high": [0.75, 0.85, 0.68, 0.83],
+    }
 )
 PNG = b"\x89PNG"
 
@@ -140,9 +156,13 @@ def report(make_labelled, tmp_path_factory: pytest.TempPathFactory) -> Path:
         compare(scores, frame, 50),
         scores,
         frame,
-        task=load_task("self_harm"),
-        source="tuva",
-        simulated=True,
+        Story(
+            load_task("self_harm"),
+            source="tuva",
+            simulated=True,
+            examples=[Example("The highest risk", 0.4, 0.1, [("J45901", 0.25)])],
+            learning=STUDY,
+        ),
     )
     return path
 
@@ -156,7 +176,7 @@ def test_the_page_shows_without_complaint(
     browser.show(report, width, scheme)
     assert browser.complaints() == []
     assert set(browser.requests()) <= {report.as_uri(), "data:,"}
-    assert browser.value("document.querySelectorAll('figure svg').length") == 4
+    assert browser.value("document.querySelectorAll('figure svg').length") == 7
     assert browser.value("document.documentElement.scrollWidth") <= width
     assert browser.value("matchMedia('(prefers-color-scheme: dark)').matches") == (
         scheme == "dark"

@@ -64,7 +64,7 @@ REHEARSALS = 2
 
 @click.command()
 @click.argument("out", default="runs/demo", type=click.Path(file_okay=False))
-@click.option("--members", default=6000, show_default=True, help="Simulated children.")
+@click.option("--members", default=5000, show_default=True, help="Simulated children.")
 @click.option("--epochs", default=4, show_default=True, help="Pre-training epochs.")
 @click.option("--seed", default=7, show_default=True, help="Of everything random.")
 def demo_command(out: str, members: int, epochs: int, seed: int) -> None:

@@ -200,8 +200,12 @@ def _classes(risk: tf.Tensor) -> dict[str, tf.Tensor]:
 
 def _index_day(record: dict[str, Any]) -> tf.Tensor:
     """The index day, where it is missing the last known day, int64 [B]."""
-    latest = tf.reduce_max(record["visit_days"] + record["visit_length"], axis=1)
-    given = record["index_day"]
+    begin, given = record["visit_days"], record["index_day"]
+    latest = tf.math.unsorted_segment_max(
+        begin.flat_values + record["visit_length"].flat_values,
+        begin.value_rowids(),
+        begin.nrows(),
+    )
     return tf.where(given < 0, tf.maximum(latest, 0), given)
 
 
@@ -244,15 +248,23 @@ def _of_codes(function: Callable[[dict[str, Any]], Any]) -> Any:
 def _record(given: dict[str, Any]) -> dict[str, Any]:
     """Padded codes as the record that `parse` gives."""
     visit = given["visit_types"] != ""
-    codes = given["codes"]
-    coded = tf.logical_and(codes != "", visit[:, :, None])
-    batch = tf.shape(codes)[0]
-    nothing = tf.RaggedTensor.from_row_lengths(
-        tf.zeros([0], tf.int64), tf.zeros([batch], tf.int64)
-    )
+    coded = tf.logical_and(given["codes"] != "", visit[:, :, None])
+    batch = tf.shape(visit)[0]
+
+    def of_rows(values: Any, lengths: Any) -> Any:
+        return tf.RaggedTensor.from_row_lengths(values, lengths, validate=False)
+
+    visits = tf.math.count_nonzero(visit, axis=1)
+    codes = tf.boolean_mask(tf.math.count_nonzero(coded, axis=2), visit)
+    nothing = of_rows(tf.zeros([0], tf.int64), tf.zeros([batch], tf.int64))
     return {
-        "codes": tf.ragged.boolean_mask(tf.ragged.boolean_mask(codes, coded), visit),
-        **{name: tf.ragged.boolean_mask(given[name], visit) for name in _PER_VISIT},
+        "codes": of_rows(
+            of_rows(tf.boolean_mask(given["codes"], coded), codes), visits
+        ),
+        **{
+            name: of_rows(tf.boolean_mask(given[name], visit), visits)
+            for name in _PER_VISIT
+        },
         **{name: given[name] for name in ("sex", "birth_days", "index_day")},
         "enrolled_from": nothing,
         "enrolled_to": nothing,

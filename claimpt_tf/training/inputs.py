@@ -26,16 +26,30 @@ def as_of(transformed: Mapping[str, Any], index_day: Any, limits: Limits) -> Ten
 
     Returns:
       The inputs of `ClaimBackbone`, `query_day` being [B, 1].
+
+    Raises:
+      tf.errors.InvalidArgumentError: A record has more of one thing than visits.
     """
-    known = transformed["visit_day"] + transformed["visit_length"]
-    keep = known <= index_day[:, None]
+    starts = transformed["visit_day"]
+    splits = starts.row_splits
+    others = [transformed[name].row_splits for name in (*_PER_VISIT, *_PER_CODE)]
+    tf.debugging.assert_equal(
+        tf.stack(others),
+        tf.repeat(splits[None], len(others), axis=0),
+        "every visit needs a day, a type, a length, a cost and a list of codes",
+    )
+    row, day = starts.value_rowids(), starts.flat_values
+    asked = tf.gather(index_day, row)
+    keep = day + transformed["visit_length"].flat_values <= asked
     if limits.lookback_days is not None:
-        since = index_day - limits.lookback_days
-        keep = tf.logical_and(keep, transformed["visit_day"] > since[:, None])
-    visits = _select(transformed, keep)
-    visits = {name: value[:, -limits.visits :] for name, value in visits.items()}
+        keep = tf.logical_and(keep, day > asked - limits.lookback_days)
+    count = tf.math.unsorted_segment_sum(
+        tf.cast(keep, tf.int64), row, starts.nrows(out_type=tf.int64)
+    )
+    chosen = tf.where(keep)[:, 0]
+    kept = tf.minimum(count, limits.visits)
     return {
-        **_dense(visits, limits),
+        **_dense(transformed, tf.cumsum(count) - kept, kept, limits, chosen),
         **_person(transformed),
         "query_day": tf.cast(index_day, tf.int32)[:, None],
     }
@@ -82,9 +96,9 @@ def random_dates(
     )
     observed_to = tf.where(cut, following - 1, observed_to)
 
-    dense = _dense_run(transformed, first, tf.minimum(count, limits.visits), limits)
-    known = tf.cast(dense["visit_day"] + dense["visit_length"], tf.int64)
     kept = tf.minimum(count, limits.visits)
+    dense = _dense(transformed, starts.row_starts() + first, kept, limits)
+    known = tf.cast(dense["visit_day"] + dense["visit_length"], tf.int64)
     earliest = known[:, 0]
     latest = tf.maximum(observed_to - ahead, earliest)
     anywhere = earliest[:, None] + _scale(draws[1], (latest - earliest)[:, None])
@@ -117,29 +131,30 @@ def _scale(uniform: Any, largest: Any) -> Any:
     return tf.cast(tf.minimum(tf.floor(uniform * (largest + 1)), largest), tf.int64)
 
 
-def _select(transformed: Mapping[str, Any], keep: Any) -> Tensors:
-    names = [n for n in (*_PER_VISIT, *_PER_CODE, _OF_TASK) if n in transformed]
-    return {name: tf.ragged.boolean_mask(transformed[name], keep) for name in names}
-
-
-def _dense_run(
-    transformed: Mapping[str, Any], first: Any, kept: Any, limits: Limits
+def _dense(
+    transformed: Mapping[str, Any],
+    first: Any,
+    kept: Any,
+    limits: Limits,
+    chosen: Any = None,
 ) -> Tensors:
-    """Consecutive visits, padded.
+    """Runs of visits, padded; at least one column, so that nothing has a shape too.
 
-    Two gathers by place instead of ragged arithmetic, which takes several times as
-    long to run and to trace.
+    Gathers by place instead of ragged arithmetic, which takes several times as long to
+    run and to trace.
 
     Args:
       transformed: The output of `preprocessing_fn`, batch of B.
-      first: int64 [B], the first visit of each run.
+      first: int64 [B], the first visit of each run, counted through all patients.
       kept: int64 [B], its visits.
       limits: Codes a visit.
+      chosen: int64 [M], the visits that are counted; None means all.
     """
     column = tf.range(tf.maximum(tf.reduce_max(kept), 1))
     real = column < kept[:, None]
-    starts = transformed["visit_day"].row_starts()
-    place = tf.where(real, (starts + first)[:, None] + column, 0)
+    place = tf.where(real, first[:, None] + column, 0)
+    if chosen is not None:
+        place = _taken(chosen, place, real)
     dense = {
         name: _taken(transformed[name].flat_values, place, real)
         for name in (*_PER_VISIT, _OF_TASK)
@@ -164,21 +179,6 @@ def _taken(flat: Any, place: Any, real: Any) -> Any:
     """Values by place, 0 where nothing is real; `flat` may be empty."""
     padded = tf.concat([flat, tf.zeros([1], flat.dtype)], axis=0)
     return tf.where(real, tf.gather(padded, place), tf.zeros([], flat.dtype))
-
-
-def _dense(visits: Mapping[str, Any], limits: Limits) -> Tensors:
-    """Padded visits; at least one column, so that empty timelines have a shape."""
-    dense = {}
-    for name, value in visits.items():
-        if name in _PER_CODE:
-            value = value[:, :, : limits.codes]
-        padded = value.to_tensor()
-        missing = tf.maximum(1 - tf.shape(padded)[1:], 0)
-        after = tf.concat([[0], missing], axis=0)
-        padded = tf.pad(padded, tf.stack([tf.zeros_like(after), after], axis=1))
-        dtype = tf.float32 if name == "log_cost" else tf.int32
-        dense[name] = tf.cast(padded, dtype)
-    return dense
 
 
 def _person(transformed: Mapping[str, Any]) -> Tensors:

@@ -70,6 +70,46 @@ def test_as_of_without_any_visit_has_a_shape() -> None:
     assert not inputs["visit_type"].numpy().any()
 
 
+def test_as_of_is_what_a_plain_loop_gives() -> None:
+    lengths, limits = [0, 12, 1, 30, 0, 7], Limits(visits=6, codes=2, lookback_days=120)
+    given = patients(lengths)
+    draw = np.random.default_rng(3)
+    stays = draw.choice([0, 0, 0, 35], sum(lengths))
+    given["visit_length"] = given["visit_day"].with_values(tf.constant(stays))
+    day = 17000 + draw.integers(50, 250, len(lengths))
+    inputs = as_of(given, tf.constant(day), limits)
+    assert inputs["code_ids"].shape == (6, 6, 2)
+    for row, asked in enumerate(day):
+        visits = [
+            (start, kind, codes[:2])
+            for start, stay, kind, codes in zip(
+                *(
+                    given[name][row].numpy()
+                    for name in ("visit_day", "visit_length", "visit_type")
+                ),
+                given["code_ids"][row].to_list(),
+                strict=True,
+            )
+            if start + stay <= asked and start > asked - 120
+        ][-6:]
+        shown = int((inputs["visit_type"][row].numpy() > 0).sum())
+        assert shown == len(visits)
+        for place, (start, kind, codes) in enumerate(visits):
+            assert inputs["visit_day"][row, place] == start
+            assert inputs["visit_type"][row, place] == kind
+            found = inputs["code_ids"][row, place].numpy()
+            assert found[found > 0].tolist() == codes
+
+
+def test_as_of_refuses_a_visit_without_a_length() -> None:
+    given = patients([2, 1])
+    given["visit_length"] = tf.RaggedTensor.from_row_lengths(
+        tf.zeros(3, tf.int64), tf.constant([1, 2], tf.int64)
+    )
+    with pytest.raises(tf.errors.InvalidArgumentError, match="every visit needs"):
+        as_of(given, tf.constant([17045] * 2, tf.int64), Limits())
+
+
 @pytest.mark.parametrize("only_visits", [False, True])
 def test_random_dates_stay_within_what_is_observed(only_visits: bool) -> None:
     given = patients([1, 5, 40])

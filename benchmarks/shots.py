@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,78 +24,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import click
-import numpy as np
 import polars as pl
 from rich.console import Console
 from rich.table import Table
 
 SHOTS, SEEDS = (30, 100, 300, 1_000), 5
-ADAPTATIONS = 2  # networks adapted; replicates take turns with them
-
-
-class Network:
-    """Fine-tuning as a learner of `claimpt_tf.evaluation.learning_curve`.
-
-    Args:
-      name: What the table calls it.
-      start: Gives a backbone.
-      sources: Split -> batches, of `labelled_sources`; `fresh` is what is scored.
-      task: The question.
-      codes: The vocabulary.
-      config: Choices; its recipe is `adapt` or `labels`.
-    """
-
-    def __init__(
-        self, name: str, start: Callable[[], Any], sources: dict[str, Any],
-        task: Any, codes: list[str], config: Any,
-    ) -> None:  # fmt: skip
-        self.name, self._start, self._sources = name, start, sources
-        self._task, self._codes, self._config = task, codes, config
-        self._adapted: dict[int, Any] = {}
-
-    def scores(self, chosen: np.ndarray, seed: int) -> np.ndarray:
-        """Probabilities of the fresh rows."""
-        from claimpt_tf.training.sources import with_rows
-
-        fit = self._by_labels if self._config.recipe == "labels" else self._by_past
-        scorer = fit(with_rows(self._sources["train"], chosen), seed)
-        logit = scorer(self._sources["fresh"]).logit
-        return 1 / (1 + np.exp(-logit.astype(np.float64)))
-
-    def _by_past(self, labelled: Any, seed: int) -> Any:
-        import keras
-
-        from claimpt_tf.models.risk_model import risk_model
-        from claimpt_tf.training.adaptation import adapt
-        from claimpt_tf.training.finetune_run import question_of
-
-        sources, number = self._sources, seed % ADAPTATIONS
-        if number not in self._adapted:
-            keras.utils.set_random_seed(number + 1)
-            self._adapted[number] = adapt(
-                risk_model(self._start()),
-                sources["train"],
-                sources["eval"],
-                question_of(self._task),
-                self._config.model_copy(update={"seed": number + 1}),
-                unlabelled=sources["unlabelled"],
-                codes=self._codes,
-            )
-        self._adapted[number].fit(labelled, sources["eval"])
-        return self._adapted[number].scorer
-
-    def _by_labels(self, labelled: Any, seed: int) -> Any:
-        from claimpt_tf.training.finetune import finetune
-        from claimpt_tf.training.finetune_run import question_of
-
-        *_, scorer = finetune(
-            self._start(),
-            labelled,
-            self._sources["eval"],
-            question_of(self._task),
-            self._config.model_copy(update={"seed": seed}),
-        )
-        return scorer
 
 
 @click.command(help=__doc__)
@@ -119,6 +51,7 @@ def main(
     from claimpt_tf.evaluation.finetuned_run import labelled_rows
     from claimpt_tf.evaluation.history_model import HistoryModel
     from claimpt_tf.evaluation.learning_curve import learning_curve
+    from claimpt_tf.evaluation.network_learner import NetworkLearner
     from claimpt_tf.models.presets import backbone
     from claimpt_tf.tasks.spec import load_task
     from claimpt_tf.tasks.transform import build_cohort
@@ -158,11 +91,13 @@ def main(
     adapting = FinetuneConfig(recipe="adapt")
     matrices = CountMatrices.of(train, asked)
     learners: list[Any] = [
-        Network(
-            "claimpt", lambda: load_backbone(base, graph.codes), read, task,
+        NetworkLearner(
+            "claimpt", lambda: load_backbone(base, graph.codes), read, "fresh", task,
             graph.codes, adapting,
         ),
-        Network("claimpt, from scratch", fresh, read, task, graph.codes, adapting),
+        NetworkLearner(
+            "claimpt, from scratch", fresh, read, "fresh", task, graph.codes, adapting
+        ),
         HistoryModel(train, asked, task, unlabelled=rows(own, "unlabelled")),
         *(
             CountLearner(kind, matrices)
@@ -176,7 +111,9 @@ def main(
         )
         start = lambda: load_backbone(paper, published.codes)  # noqa: E731
         learners.append(
-            Network("paper's recipe", start, theirs, task, published.codes, recipe)
+            NetworkLearner(
+                "paper's recipe", start, theirs, "fresh", task, published.codes, recipe
+            )
         )
     kept = [one for one in learners if not only or one.name in only]
     summary = learning_curve(

@@ -17,6 +17,7 @@ from claimpt_tf.errors import ClaimPTError
 PLUGINS = "claimpt.commands"  # entry points by which other packages add commands
 OWN = (
     "cohort",
+    "compare",
     "deploy",
     "evaluate",
     "export-meds",

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import click
 
 
 @click.command()
 @click.option("--run", required=True, help="Run of `claimpt finetune`.")
 @click.option("--output", required=True, help="Folder of the evaluation, to be made.")
+@click.option(
+    "--data", help="Other records that `claimpt ingest` made: judge the run on them."
+)
+@click.option(
+    "--from-date", type=click.DateTime(["%Y-%m-%d"]),
+    help="With --data: index dates from this day on, a split by time.",
+)  # fmt: skip
+@click.option(
+    "--learning-curve", is_flag=True,
+    help="Also train network and counts on few labels, and draw how they learn. An "
+    "interrupted one goes on.",
+)  # fmt: skip
+@click.option(
+    "--shots", multiple=True, type=click.IntRange(1),
+    help="Of the learning curve: members with labels, repeatable  [default: 8 ... 256]",
+)  # fmt: skip
+@click.option(
+    "--draws", default=3, show_default=True, type=click.IntRange(1),
+    help="Of the learning curve: draws of each number of labels.",
+)  # fmt: skip
+@click.option(
+    "--balanced",
+    is_flag=True,
+    help="Of the learning curve: also as many with as without the outcome.",
+)
 @click.option(
     "--capacity", default=0.05, show_default=True,
     type=click.FloatRange(0, min_open=True),
@@ -34,6 +61,12 @@ import click
 def evaluate(
     run: str,
     output: str,
+    data: str | None,
+    from_date: datetime | None,
+    learning_curve: bool,
+    shots: tuple[int, ...],
+    draws: int,
+    balanced: bool,
     capacity: float,
     threshold: float | None,
     replicates: int,
@@ -52,15 +85,39 @@ def evaluate(
     Examples:
       claimpt evaluate --run r2 --output r2/evaluation
       claimpt evaluate --run r2 --capacity 200 --threshold 0.15 --output e2
+      claimpt evaluate --run r2 --learning-curve --output e3
+      claimpt evaluate --run r2 --data other_records --output elsewhere
+      claimpt evaluate --run r2 --data records --from-date 2023-01-01 --output later
     """
+    from functools import partial
+
     from rich.console import Console
 
-    from claimpt_tf.evaluation.evaluate import Choices, evaluate_run
+    from claimpt_tf.errors import InputError
 
-    found = evaluate_run(
-        run,
-        output,
-        Choices(replicates, seed, capacity, threshold),
+    if from_date and not data:
+        raise InputError("--from-date needs --data: the records with those later dates")
+    if data and learning_curve:
+        raise InputError(
+            "--learning-curve is of the run's own members: leave out --data"
+        )
+    if (shots or balanced) and not learning_curve:
+        raise InputError("--shots and --balanced are of the --learning-curve: add it")
+
+    from claimpt_tf.evaluation.elsewhere import evaluate_elsewhere
+    from claimpt_tf.evaluation.evaluate import Choices
+    from claimpt_tf.evaluation.evaluate_run import evaluate_run
+    from claimpt_tf.evaluation.run_study import Study
+
+    study = Study(shots or Study().shots, draws, balanced) if learning_curve else None
+    judge = (
+        partial(evaluate_elsewhere, run, data, since=from_date and from_date.date())
+        if data
+        else partial(evaluate_run, run, study=study)
+    )
+    found = judge(
+        output=output,
+        choices=Choices(replicates, seed, capacity, threshold),
         truth=true_risk,
         key_file=key_file,
         source=source,

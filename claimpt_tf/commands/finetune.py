@@ -66,6 +66,7 @@ def finetune(
     from rich.console import Console
 
     from claimpt_tf.evaluation.endpoint_metrics import figures_table, judge_run
+    from claimpt_tf.evaluation.hparams import write_finetuned
     from claimpt_tf.tasks.choice import chosen_tasks
     from claimpt_tf.training.choices import finetune_config
     from claimpt_tf.training.finetune_run import finetune_run
@@ -77,5 +78,7 @@ def finetune(
         data, base, asked, output, finetune_config(**chosen), shots=shots,
         key_file=key_file, resume=resume, say=click.echo,
     )  # fmt: skip
-    Console(highlight=False).print(figures_table(judge_run(output)))
+    judged = judge_run(output)
+    write_finetuned(f"{output}/logs/hparams", facts, judged)
+    Console(highlight=False).print(figures_table(judged))
     click.echo(f"{output}: {facts['seconds']:,.0f} s")

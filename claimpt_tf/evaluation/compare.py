@@ -82,6 +82,8 @@ class Comparison:
         titles: figure -> heading.
         capacity: share of rows behind the figures "at capacity".
         threshold: probability behind the figures "at threshold", if any.
+        task: name of the question, where it was told.
+        simulated: the rows describe nobody.
         n_boot: bootstrap replicates.
         seed: of the bootstrap.
         level: of the intervals.
@@ -100,11 +102,20 @@ class Comparison:
     seed: int
     level: float
     threshold: float | None = None
+    task: str = ""
+    simulated: bool = False
 
     @property
     def prevalence(self) -> float:
         """Share of rows with the outcome."""
         return self.positives / self.n
+
+    def points(self, model: str | None = None) -> dict[str, float]:
+        """Figure -> value of a model, by default the reference; estimable ones only."""
+        figures = self.models[model or self.reference]
+        return {
+            name: one.value for name, one in figures.items() if one.value is not None
+        }
 
     def to_json(self) -> str:
         """The text of `metrics.json`; suppressed cells hold nulls."""

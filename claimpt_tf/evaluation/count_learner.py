@@ -23,14 +23,14 @@ class CountLearner:
     Args:
         kind: a key of `FITS`.
         matrices: features of the study's rows.
-
-    Attributes:
-        name: the kind.
+        name: what tables and plots call it; by default the kind.
     """
 
-    def __init__(self, kind: str, matrices: CountMatrices) -> None:
-        self.name, self._matrices = kind, matrices
+    def __init__(
+        self, kind: str, matrices: CountMatrices, name: str | None = None
+    ) -> None:
+        self.name, self._kind, self._matrices = name or kind, kind, matrices
 
     def scores(self, chosen: NDArray[np.bool_], seed: int) -> Floats:
         """See `claimpt_tf.evaluation.learning_curve.Learner.scores`."""
-        return FITS[self.name](self._matrices.counted(chosen, seed), seed)
+        return FITS[self._kind](self._matrices.counted(chosen, seed), seed)

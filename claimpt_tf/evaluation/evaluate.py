@@ -7,14 +7,14 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
 from claimpt_tf.claims.privacy import load_key
-from claimpt_tf.errors import ArtifactError, InputError, TaskError
+from claimpt_tf.errors import InputError, TaskError
 from claimpt_tf.evaluation.baselines import (
     BASELINES,
     LIGHTGBM,
@@ -24,16 +24,16 @@ from claimpt_tf.evaluation.baselines import (
 )
 from claimpt_tf.evaluation.bootstrap import REPLICATES
 from claimpt_tf.evaluation.compare import Comparison, compare, write_metrics
-from claimpt_tf.evaluation.finetuned_run import read_run
 from claimpt_tf.evaluation.history_model import HistoryModel
 from claimpt_tf.evaluation.metrics import CAPACITY
 from claimpt_tf.evaluation.model_card import write_card
 from claimpt_tf.evaluation.predictions import write_predictions
+from claimpt_tf.evaluation.provenance import synthetic_note
 from claimpt_tf.evaluation.recalibration import Recalibration, recalibrate
 from claimpt_tf.evaluation.report import write_report
 from claimpt_tf.evaluation.story import Story
 from claimpt_tf.evaluation.subgroups import groupings_of
-from claimpt_tf.evaluation.truth import BEST, best_possible
+from claimpt_tf.evaluation.truth import best_possible
 from claimpt_tf.evaluation.weighted import Floats
 from claimpt_tf.tasks.spec import Task
 from claimpt_tf.training.pretrain import write_text
@@ -141,7 +141,11 @@ def write_evaluation(
         threshold=threshold or _NO_THRESHOLD,
         fewest=choices.fewest,
     )
-    write_metrics(found, place / METRICS_FILE)
+    found = replace(
+        found,
+        task=story.task.name,
+        simulated=synthetic_note(story.source, story.simulated) is not None,
+    )
     write_predictions(place / PREDICTIONS_FILE, judged, test, "test")
     if fitted is not None:
         text = json.dumps({main: fitted.to_dict()}, indent=1) + "\n"
@@ -149,6 +153,7 @@ def write_evaluation(
     story = replace(story, notes=notes)
     write_report(place / REPORT_FILE, found, judged, test, story)
     write_card(place / CARD_FILE, found, story)
+    write_metrics(found, place / METRICS_FILE)  # last: it tells that all is there
     return found
 
 
@@ -196,85 +201,3 @@ def true_risk(
         return None
     risk = best_possible(test, table, load_key(key_file), task.truth)
     return None if risk.null_count() else risk.to_numpy()
-
-
-def evaluate_run(
-    run: str,
-    output: str,
-    choices: Choices,
-    *,
-    truth: str = "",
-    key_file: str | None = None,
-    source: str = "",
-    simulated: bool = False,
-    say: Callable[[str], None] = lambda line: None,
-) -> Comparison:
-    """Evaluates a run of `claimpt finetune` beside its baselines.
-
-    Args:
-        run: folder of the run.
-        output: where the evaluation goes; it must not hold another one.
-        choices: how to do it.
-        truth: the simulator's table of true risks, where there is one.
-        key_file: the key that member ids were hashed with, to join true risks.
-        source: the input standard, for the page.
-        simulated: the members came from the simulator; known where `truth` is given.
-        say: called with a line about each step.
-
-    Raises:
-        ArtifactError: the run is no finished one, or its predictions do not fit.
-        TaskError: the labels are not yes or no, or all the same.
-    """
-    if (Path(output) / METRICS_FILE).exists():
-        raise ArtifactError(
-            f"{output} holds an evaluation; choose another --output or remove it"
-        )
-    say(f"reading {run}")
-    found = read_run(run)
-    test = found.rows["test"]
-    if test["label"].n_unique() < 2:
-        raise TaskError(
-            f"all {test.height} test rows have label {test['label'][0]}: no model can "
-            "be judged on one class; widen the outcome, the window or the population"
-        )
-    scores: dict[str, ArrayLike] = {MODEL: found.scores["test"]}
-    say("fitting baselines on counts")
-    scores |= baseline_scores(
-        found.rows["train"], test, found.task, choices.seed, found.rows.get("eval"),
-        say, found.unlabelled,
-    )  # fmt: skip
-    risk = true_risk(test, found.task, truth, key_file)
-    if risk is not None:
-        scores[BEST] = risk
-    say(f"{choices.replicates:,} bootstrap replicates of {len(scores)} models")
-    valid = None
-    if "eval" in found.rows:
-        valid = (found.rows["eval"]["label"].to_numpy(), found.scores["eval"])
-    return write_evaluation(
-        output,
-        scores,
-        test,
-        Story(
-            found.task,
-            found.attrition,
-            source,
-            simulated=simulated or bool(truth),
-            facts=_facts(found.facts),
-            commands=(f"claimpt evaluate --run {Path(run).name} --output EVALUATION",),
-            notes=tuple(found.facts.get("notes", ())),
-        ),
-        choices,
-        valid,
-    )
-
-
-def _facts(facts: Mapping[str, Any]) -> dict[str, str]:
-    told = {
-        "Model": "a transformer over visits, pre-trained on everybody and fine-tuned",
-        "Recipe": str(facts.get("recipe", "")),
-        "Labelled training members": str(facts.get("shots") or "all"),
-        "Version": f"claimpt_tf {facts.get('claimpt_tf', '')}",
-        "Seed": str(facts.get("choices", {}).get("seed", "")),
-        "Training time": f"{facts['seconds']:,.0f} s" if "seconds" in facts else "",
-    }
-    return {name: text for name, text in told.items() if text}

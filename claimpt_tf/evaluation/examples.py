@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_REST = "everything else: other codes, places, times and cost of the visits"
+_REST = "all other codes"
 
 
 @dataclass(frozen=True)
@@ -16,25 +16,24 @@ class Example:
         title: where the row stands in the ranking, and what may be told of the person.
         probability: that of the model.
         reference: that of the same person without any visit.
-        codes: what moved it most, in words, and how much each added.
+        moved: what moved it most, in words, and how much each added.
     """
 
     title: str
     probability: float
     reference: float
-    codes: Sequence[tuple[str, float]]
+    moved: Sequence[tuple[str, float]]
 
     def rows(self) -> list[tuple[str, str]]:
         """The table: where it starts, what adds how much, where it ends.
 
         >>> Example("high", 0.5, 0.1, [("asthma", 0.3)]).rows()[1:3]
-        [('asthma', '+30.0%'), ('everything else: other codes, places, times and cost \
-of the visits', '+10.0%')]
+        [('asthma', '+30.0%'), ('all other codes', '+10.0%')]
         """
-        rest = self.probability - self.reference - sum(share for _, share in self.codes)
+        rest = self.probability - self.reference - sum(share for _, share in self.moved)
         return [
             ("without any visit", f"{self.reference:.1%}"),
-            *((name, _signed(share)) for name, share in self.codes),
+            *((name, _signed(share)) for name, share in self.moved),
             (_REST, _signed(rest)),
             ("probability", f"{self.probability:.1%}"),
         ]

@@ -61,6 +61,7 @@ def model_card(comparison: Comparison, story: Story) -> str:
             {
                 "Source": source_title(story.source) or "not told",
                 "Split": "by a hash of the member; no member is in two splits",
+                "Evaluated how": story.split,
                 "Evaluated on": f"{counts['members']} members, {counts['rows']} index "
                 f"dates, {counts['positives']} with the outcome",
             },

@@ -121,7 +121,7 @@ def decision_plot(
         axes.xaxis.set_major_formatter(percent(top))
     middle = thresholds[_THRESHOLDS // 3]
     told = "; ".join(
-        f"{model} {curve[_THRESHOLDS // 3]:.4f}"
+        f"{model} {curve[_THRESHOLDS // 3]:.3f}"
         for model, curve in curves.items()
         if np.isfinite(curve[_THRESHOLDS // 3])
     )
@@ -133,8 +133,7 @@ def decision_plot(
         "flagging everybody, which falls, and nobody, which stays at 0; the dotted "
         "upright line is the threshold of the table. Where fewer than "
         f"{SMALLEST_CELL} rows are flagged, or are not, nothing is drawn.",
-        f"Net benefit at a threshold of {middle:.1%}: {told}; flagging everybody "
-        f"{everybody[_THRESHOLDS // 3]:.4f}; nobody 0.",
+        f"Net benefit at a threshold of {middle:.1%}: {told}; nobody 0.",
     )
 
 

@@ -1,28 +1,31 @@
-"""`report.html`: one self-contained page about a comparison of models.
-
-No script, no request to anywhere; light, dark and print from one style sheet.
-"""
+"""`report.html`: one self-contained page about a comparison of models."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from importlib import resources
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, Final
 
-import jinja2
 import numpy as np
 import polars as pl
-from markupsafe import Markup
 from numpy.typing import ArrayLike
 
-from claimpt_tf.evaluation.bootstrap import Difference, Interval
 from claimpt_tf.evaluation.compare import Comparison, number, with_interval
 from claimpt_tf.evaluation.data_summary import data_summary
 from claimpt_tf.evaluation.drawing import Plot, lines_of
+from claimpt_tf.evaluation.figure_tables import (
+    CALIBRATION,
+    DISCRIMINATION,
+    FigureCell,
+    FigureTable,
+    differences_table,
+    figure_cell,
+    models_table,
+    reasons_of,
+)
 from claimpt_tf.evaluation.learning_plot import learning_lines, learning_plots
+from claimpt_tf.evaluation.page import cell, render_page, write_page
 from claimpt_tf.evaluation.plots import (
     calibration_plot,
     decision_plot,
@@ -38,39 +41,8 @@ from claimpt_tf.evaluation.subgroups import TITLES
 from claimpt_tf.evaluation.weighted import Floats
 from claimpt_tf.tasks.attrition import SMALLEST_CELL
 
-DISCRIMINATION: Final = (
-    "auroc",
-    "auprc",
-)
-CALIBRATION: Final = (
-    "brier",
-    "scaled_brier",
-    "log_loss",
-    "calibration_in_the_large",
-    "calibration_slope",
-    "ece",
-    "ici",
-)
-DIFFERENCES: Final = ("auroc", "auprc", "brier")
 COMPARED: Final = "auroc"  # of a group, with everybody else in its grouping
 SUBGROUP_FIGURES: Final = ("auroc", "auprc", "brier", "calibration_in_the_large")
-
-
-@dataclass(frozen=True)
-class FigureCell:
-    """A figure and, in smaller print below it, its interval."""
-
-    text: str
-    interval: str = ""
-
-
-@dataclass(frozen=True)
-class FigureTable:
-    """A table of figures: heading cells, then a label and cells a row."""
-
-    caption: str
-    headings: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[FigureCell]]]
 
 
 def write_report(
@@ -92,15 +64,7 @@ def write_report(
         story: what else to tell; its commands are by default those of `claimpt run`.
         split: which split the rows are.
     """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    text = render_report(comparison, predictions, frame, story, split)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+    write_page(path, render_report(comparison, predictions, frame, story, split))
 
 
 def render_report(
@@ -122,7 +86,9 @@ def render_report(
     counts = shown_counts(comparison, story.attrition, split)
     if not _is_number(counts["positives"]):
         comparison = _without_constant_scores(comparison, scores)
-    return _template().render(
+    return render_page(
+        "report.html.j2",
+        kind="evaluation report",
         title=title_of(task),
         description=task.description,
         synthetic=synthetic_note(story.source, story.simulated),
@@ -132,16 +98,17 @@ def render_report(
         attrition=story.attrition,
         source=source_title(story.source),
         split=split,
+        parted=story.split,
         counts=counts,
         summary=data_summary(frame),
-        discrimination=_models_table(
+        discrimination=models_table(
             comparison, DISCRIMINATION, "Who is ranked above whom"
         ),
-        calibration=_models_table(
+        calibration=models_table(
             comparison, CALIBRATION, "Whether probabilities can be taken at their word"
         ),
-        differences=_differences_table(comparison),
-        reasons=_reasons(comparison),
+        differences=differences_table(comparison),
+        reasons=reasons_of(comparison),
         lines=lines_of(scores),
         plots=_plots(comparison, scores, frame["label"].to_numpy(), main),
         subgroups=_subgroup_tables(
@@ -160,12 +127,12 @@ def render_report(
         model=dict(story.facts),
         lineage=dict(story.lineage),
         notes=list(story.notes),
-        capacity=_models_table(
+        capacity=models_table(
             comparison,
             [name for name in comparison.titles if name.endswith("_at_capacity")],
             "When a care team takes up a share of the rows",
         ),
-        flagged=_models_table(
+        flagged=models_table(
             comparison,
             [name for name in comparison.titles if name.endswith("_at_threshold")],
             "When everybody above a probability is flagged",
@@ -193,45 +160,6 @@ def shown_counts(
         elif isinstance(count, int) and 0 < count < SMALLEST_CELL:
             counts[name] = f"<{SMALLEST_CELL}"
     return {name: cell(count) for name, count in counts.items()}
-
-
-def cell(count: int | str | None) -> str:
-    """A count, or why it is not shown.
-
-    >>> cell(1234), cell("<11"), cell(None)
-    ('1,234', '<11', '')
-    """
-    if count is None:
-        return ""
-    return f"{count:,}" if isinstance(count, int) else count
-
-
-def p_value(difference: Difference, n_boot: int) -> str:
-    """A p-value as tables print it, never below what the bootstrap can tell.
-
-    >>> p_value(Difference(0.1, 0.0, 0.2, 0.0342), 1000)
-    '0.034'
-    >>> p_value(Difference(0.1, 0.1, 0.2, 2 / 1001), 1000)
-    '< 0.002'
-    """
-    if difference.p is None:
-        return ""
-    if difference.p <= 2 / (n_boot + 1):
-        least = np.ceil(1000 * 2 / (n_boot + 1)) / 1000
-        return f"< {least:.3f}"
-    return f"{difference.p:.3f}"
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"cell": cell, "svg": Markup}
-    source = resources.files("claimpt_tf.evaluation") / "report.html.j2"
-    return environment.from_string(source.read_text(encoding="utf-8"))
 
 
 def _without_constant_scores(
@@ -273,67 +201,6 @@ def _headline(
     return [*tiles, (counts["positives"], "with the outcome", rate)]
 
 
-def _models_table(
-    comparison: Comparison, figures: Sequence[str], caption: str
-) -> FigureTable:
-    return FigureTable(
-        caption,
-        [comparison.titles[name] for name in figures],
-        [
-            (model, [_figure_cell(found[name]) for name in figures])
-            for model, found in comparison.models.items()
-        ],
-    )
-
-
-def _differences_table(comparison: Comparison) -> FigureTable | None:
-    if not comparison.differences:
-        return None
-    headings = []
-    for name in DIFFERENCES:
-        headings += [comparison.titles[name], "p"]
-    rows = []
-    for model, found in comparison.differences.items():
-        cells = []
-        for name in DIFFERENCES:
-            one = found[name]
-            p = FigureCell(p_value(one, comparison.n_boot))
-            cells += [_figure_cell(one, sign="+"), p]
-        rows.append((model, cells))
-    return FigureTable(f"Difference to {comparison.reference}", headings, rows)
-
-
-def _figure_cell(figure: Interval | Difference, sign: str = "") -> FigureCell:
-    if figure.value is None:
-        return FigureCell("n/e")
-    text = _digits(figure.value, sign)
-    if figure.low is None or figure.high is None:
-        return FigureCell(text, "n/e")
-    return FigureCell(
-        text, f"{_digits(figure.low, sign)} to {_digits(figure.high, sign)}"
-    )
-
-
-def _digits(value: float, sign: str) -> str:
-    text = f"{value:{sign}.3f}"
-    text = text.lstrip("+-") if float(text) == 0 else text
-    return text.replace("-", "\N{MINUS SIGN}")
-
-
-def _reasons(comparison: Comparison) -> list[str]:
-    """Why figures are not estimable, each reason once."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for model, figures in comparison.models.items():
-        for name, figure in figures.items():
-            if figure.reason is not None:
-                key = (comparison.titles[name], figure.reason)
-                found.setdefault(key, []).append(model)
-    return [
-        f"{title} of {', '.join(models)}: {reason}."
-        for (title, reason), models in found.items()
-    ]
-
-
 def _is_number(count: str) -> bool:
     return count.replace(",", "").isdigit()
 
@@ -357,9 +224,9 @@ def _subgroup_tables(
             figures = group.models[main]
             counts = [group.patients, *([group.positives] if outcomes else [])]
             cells = [FigureCell(cell(count)) for count in counts]
-            cells += [_figure_cell(figures[name]) for name in SUBGROUP_FIGURES]
+            cells += [figure_cell(figures[name]) for name in SUBGROUP_FIGURES]
             gap, p = group.differences.get(COMPARED), group.adjusted.get(COMPARED)
-            cells.append(FigureCell("") if gap is None else _figure_cell(gap, "+"))
+            cells.append(FigureCell("") if gap is None else figure_cell(gap, "+"))
             cells.append(FigureCell("" if p is None else f"{p:.3f}"))
             rows.append((group.level, cells))
         tables.append(FigureTable(TITLES.get(by, by), headings, rows))

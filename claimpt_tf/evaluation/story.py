@@ -27,6 +27,8 @@ class Story:
         notes: what else limits the figures.
         run_id: of the run.
         examples: predictions of single rows, explained.
+        split: how test rows were parted from what was learned, and what that leaves
+            open.
         learning: what `learning_curve` gives; None where none was made.
     """
 
@@ -39,5 +41,9 @@ class Story:
     commands: Sequence[str] = ()
     notes: Sequence[str] = ()
     run_id: str = ""
+    split: str = (
+        "One data source, split at random by member. How the model does elsewhere, or "
+        "later, has not been measured here."
+    )
     examples: Sequence[Example] = ()
     learning: pl.DataFrame | None = None

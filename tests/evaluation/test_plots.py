@@ -8,6 +8,7 @@ import pytest
 
 from claimpt_tf.evaluation.compare import compare
 from claimpt_tf.evaluation.learning_plot import learning_plots
+from claimpt_tf.evaluation.operating_points import treat_all
 from claimpt_tf.evaluation.plots import calibration_plot, decision_plot, net_benefits
 from claimpt_tf.evaluation.subgroup_plot import forest_plot
 
@@ -35,11 +36,9 @@ def test_net_benefit_is_its_definition(scored) -> None:
 def test_a_useful_model_lies_above_both_defaults(scored) -> None:
     plot = decision_plot(*scored[:1], {"net": scored[1]}, threshold=0.1)
     told = plot.svg.split("<desc")[1].split("</desc")[0]
-    net, everybody = (
-        float(told.split(name)[1].split()[0].rstrip(";"))
-        for name in ("net ", "everybody ")
-    )
-    assert net > max(everybody, 0)
+    net = float(told.split("net ")[1].split(";")[0])
+    middle = float(told.split("threshold of ")[1].split("%")[0]) / 100
+    assert net > max(treat_all(scored[0], middle), 0)
 
 
 def test_the_smoothed_curve_stands_beside_the_tenths(scored) -> None:

@@ -261,7 +261,7 @@ def contrast(one: str, other: str) -> float:
 
 def test_colours_stand_out_in_light_dark_and_print() -> None:
     """WCAG 2.2, level AA: 4.5 for text, 3 for lines."""
-    source = resources.files("claimpt_tf.evaluation") / "report.html.j2"
+    source = resources.files("claimpt_tf.evaluation") / "page.html.j2"
     blocks = re.findall(r":root \{(.*?)\}", source.read_text(), re.DOTALL)
     assert len(blocks) == 3
     for block in blocks:

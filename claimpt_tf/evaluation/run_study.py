@@ -1,0 +1,109 @@
+"""The learning curve of a fine-tuned run: its network beside counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from claimpt_tf.errors import ArtifactError, TaskError
+from claimpt_tf.evaluation.baselines import LIGHTGBM, LOGISTIC, CountMatrices
+from claimpt_tf.evaluation.count_learner import CountLearner
+from claimpt_tf.evaluation.evaluate import BASELINE_NAMES, HISTORY_NAME, MODEL, Choices
+from claimpt_tf.evaluation.finetuned_run import FinetunedRun
+from claimpt_tf.evaluation.history_model import HistoryModel
+from claimpt_tf.evaluation.learning_curve import SEEDS, SHOTS, Learner, learning_curve
+from claimpt_tf.evaluation.network_learner import NetworkLearner
+from claimpt_tf.tasks.unlabelled import UNLABELLED
+from claimpt_tf.training.choices import FinetuneConfig
+from claimpt_tf.training.finetune_run import COHORT_FOLDER
+from claimpt_tf.training.pretrain import load_backbone
+from claimpt_tf.training.pretrain_run import TRANSFORM_FOLDER
+from claimpt_tf.training.sources import labelled_sources
+from claimpt_tf.training.transform_graph import TransformGraph
+
+STUDY_FOLDER: Final = "learning_curve"
+SUMMARY_FILE: Final = "learning_curve.parquet"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A learning curve beside the evaluation.
+
+    Attributes:
+        shots: numbers of labelled members, beside all of them.
+        seeds: how many draws of each.
+        balanced: also draw in EHRSHOT's balanced way.
+    """
+
+    shots: Sequence[int] = SHOTS
+    seeds: int = len(SEEDS)
+    balanced: bool = False
+
+
+def run_study(
+    run: str,
+    found: FinetunedRun,
+    output: str,
+    study: Study,
+    choices: Choices,
+    say: Callable[[str], None],
+) -> pl.DataFrame:
+    """Trains what is missing of a study, and sums it up.
+
+    The network is fine-tuned anew for each draw, from the run's base and with its
+    choices. Cells that are done are kept in the evaluation's folder.
+
+    Raises:
+        ArtifactError: the run has no validation split, or its base is gone.
+    """
+    if "eval" not in found.rows:
+        raise ArtifactError(
+            f"{run} has no labelled row in the split eval, on which the network of a "
+            "learning curve is calibrated; take more members"
+        )
+    train, test = found.rows["train"], found.rows["test"]
+    learners: list[Learner] = [network_of(run, found)]
+    try:
+        past = HistoryModel(
+            train, test, found.task, choices.seed, unlabelled=found.unlabelled
+        )
+        past.name = HISTORY_NAME
+        learners.append(past)
+    except TaskError as error:
+        say(f"{HISTORY_NAME} is left out of the learning curve: {error}")
+    matrices = CountMatrices.of(train, test)
+    for kind in (LOGISTIC, LIGHTGBM):
+        learners.append(CountLearner(kind, matrices, BASELINE_NAMES[kind]))
+    summary = learning_curve(
+        learners, train, test, Path(output) / STUDY_FOLDER, shots=study.shots,
+        seeds=range(study.seeds), balanced=(False, True)[: 1 + study.balanced],
+        n_boot=choices.replicates, say=say,
+    )  # fmt: skip
+    summary.write_parquet(Path(output) / SUMMARY_FILE)
+    return summary
+
+
+def network_of(run: str, found: FinetunedRun) -> NetworkLearner:
+    """The run's network as a learner, to be fine-tuned anew for each draw."""
+    base, cohort = found.facts["base"], Path(run) / COHORT_FOLDER
+    graph = TransformGraph.load(str(Path(base) / TRANSFORM_FOLDER))
+    splits = ["train", "eval", "test"]
+    if found.unlabelled is not None:
+        splits.append(UNLABELLED)
+    sources = labelled_sources(
+        {split: [str(cohort / f"Split-{split}" / "*")] for split in splits}, graph.layer
+    )
+    config = FinetuneConfig(**found.facts["choices"])
+    return NetworkLearner(
+        MODEL,
+        lambda: load_backbone(base, graph.codes),
+        sources,
+        "test",
+        found.task,
+        graph.codes,
+        config.model_copy(update={"recipe": found.facts["recipe"]}),
+    )

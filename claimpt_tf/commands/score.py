@@ -6,7 +6,9 @@ import click
 
 
 @click.command()
-@click.argument("records", nargs=-1, required=True)
+@click.argument("records", nargs=-1)
+@click.option("--source", metavar="NAME", help="Instead of RECORDS: input standard ...")
+@click.option("--input", "tables", help="... and folder of claims tables.")
 @click.option("--model", required=True, help="Version folder, or folder of versions.")
 @click.option("--output", required=True, help="Folder of the Parquet parts.")
 @click.option(
@@ -30,6 +32,8 @@ import click
 @click.option("--workers", type=int, help="Processes (default: one a core).")
 def score(
     records: tuple[str, ...],
+    source: str | None,
+    tables: str | None,
     model: str,
     output: str,
     index_date: object,
@@ -42,7 +46,9 @@ def score(
 ) -> None:
     """Score every member of RECORDS, folders of `claimpt ingest` or TFRecord files.
 
-    An interrupted run goes on where it stopped when the same command is given again.
+    With --source and --input, of claims tables: their records are kept in
+    OUTPUT/records. An interrupted run goes on where it stopped when the same command
+    is given again.
 
     \b
     Examples:
@@ -50,11 +56,24 @@ def score(
         --index-date 2023-12-31
       claimpt score records --model RUN/serving/claimpt --output scores \\
         --reasons 3 --reasons-above 0.2 --member-ids members.parquet
+      claimpt score --source tuva --input claims --model RUN/serving/claimpt \\
+        --output scores
     """
     import datetime
+    import os
 
-    from claimpt_tf.serving.score import score_records
+    from claimpt_tf.serving.score import RECORDS_FOLDER, score_records
 
+    if bool(records) == bool(source and tables):
+        raise click.UsageError("give either RECORDS, or --source and --input")
+    if source and tables:
+        kept = os.path.join(output, RECORDS_FOLDER)
+        if not os.path.isdir(kept):
+            from claimpt_tf.visits.ingest import ingest
+
+            click.echo(f"reading {tables}")
+            ingest(source, tables, kept, key_file=key_file)
+        records = (kept,)
     done = score_records(
         records,
         model,

@@ -36,6 +36,7 @@ from claimpt_tf.serving.saved_model import (
 from claimpt_tf.visits import records
 
 MANIFEST_FILE = "score.json"
+RECORDS_FOLDER = "records"  # in the output, of tables that are scored
 _EPOCH = datetime.date(1970, 1, 1)
 _EXPLAINED = 16  # members a batch: each is scored once for every visit and code
 _CHUNK = 8192  # records in memory at once, sorted by length within
@@ -193,7 +194,7 @@ def _check_manifest(folder: Path, options: ScoreOptions, files: Sequence[str]) -
                 "another output, or remove it"
             )
         return
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and {one.name for one in folder.iterdir()} - {RECORDS_FOLDER}:
         raise ArtifactError(f"{folder}: is not empty; choose another output")
     folder.mkdir(parents=True, exist_ok=True)
     part = manifest.with_suffix(".part")

@@ -30,7 +30,7 @@ FEWEST_DATES, MOST_DATES, ROWS = 2, 12, 80_000  # dates a member; rows in all
 LEAVES, PARTS = 8, 3
 MOST_ROUNDS, PATIENCE, HELD_OUT = 600, 30, 5
 _BATCH = 16  # members: a batch of features is some hundred megabytes
-_YEAR = 365.0
+_YEAR = 365.25
 _GROWTH = {
     "objective": "poisson",
     "learning_rate": 0.1,

@@ -39,6 +39,7 @@ from claimpt_tf.training.scores import (
     PREDICTIONS_FILE,
     Scored,
     predictions_table,
+    risk_columns,
     write_parquet,
 )
 from claimpt_tf.training.sources import column, labelled_sources, with_rows
@@ -209,12 +210,29 @@ def finetune_and_score(
         rest = ~np.isin(ids["train"], ids["train"][held])
         valid, train = with_rows(train, held), with_rows(train, rest)
         labelled = labelled[rest]
-    learn = _learn_risk if task.label_kind == "binary" else _learn_endpoint
-    model, recipe, table, facts = learn(
-        network, train, valid, filled, task, config, log_dir, labelled, checkpoint,
-        unlabelled, codes,
-    )  # fmt: skip
-    return Finetuned(model, recipe, table, notes, facts)
+    columns: Callable[[str, Scored], Mapping[str, Any]]
+    if task.label_kind == "binary":
+        model, recipe, scorer = finetune(
+            network, train, valid, question_of(task), config, log_dir,
+            None if labelled.all() else labelled, checkpoint, unlabelled, codes,
+        )  # fmt: skip
+        columns, facts = risk_columns, {}
+    else:  # there is no outcome whose windows could be rehearsed
+        chosen = train if labelled.all() else with_rows(train, labelled)
+        endpoint = endpoint_for(task.label_kind).of(task, chosen)
+        model, recipe, scorer = finetune_endpoint(
+            network, chosen, valid, endpoint, config, log_dir, checkpoint
+        )
+
+        def columns(split: str, rows: Scored) -> dict[str, Any]:
+            return {
+                **endpoint.predictions(rows.logit),
+                **endpoint.labels(filled[split]),
+            }
+
+        facts = endpoint.describe()
+    scored = {split: scorer(one) for split, one in filled.items()}
+    return Finetuned(model, recipe, predictions_table(scored, columns), notes, facts)
 
 
 def held_out(patients: np.ndarray, labelled: np.ndarray, seed: int) -> np.ndarray:
@@ -229,45 +247,6 @@ def held_out(patients: np.ndarray, labelled: np.ndarray, seed: int) -> np.ndarra
     drawn = ranks(f"held_out|{seed}|{one.decode()}" for one in names).to_numpy()
     chosen = names[np.argsort(drawn)[: max(len(names) // 5, 1)]]
     return np.isin(patients, chosen)
-
-
-_Learned = tuple[keras.Model, str, pl.DataFrame, dict[str, Any]]
-
-
-def _learn_risk(
-    network: Any, train: tf.data.Dataset, valid: tf.data.Dataset,
-    sources: Mapping[str, tf.data.Dataset], task: Task, config: FinetuneConfig,
-    log_dir: str | None, labelled: np.ndarray, checkpoint: CheckpointFile | None,
-    unlabelled: tf.data.Dataset | None, codes: Sequence[str],
-) -> _Learned:  # fmt: skip
-    model, recipe, scorer = finetune(
-        network, train, valid, question_of(task), config, log_dir,
-        None if labelled.all() else labelled, checkpoint, unlabelled, codes,
-    )  # fmt: skip
-    table = predictions_table({split: scorer(one) for split, one in sources.items()})
-    return model, recipe, table, {}
-
-
-def _learn_endpoint(
-    network: Any, train: tf.data.Dataset, valid: tf.data.Dataset,
-    sources: Mapping[str, tf.data.Dataset], task: Task, config: FinetuneConfig,
-    log_dir: str | None, labelled: np.ndarray, checkpoint: CheckpointFile | None,
-    unlabelled: tf.data.Dataset | None, codes: Sequence[str],
-) -> _Learned:  # fmt: skip
-    del unlabelled, codes  # there is no outcome whose windows could be rehearsed
-    chosen = train if labelled.all() else with_rows(train, labelled)
-    endpoint = endpoint_for(task.label_kind).of(task, chosen)
-    model, recipe, scorer = finetune_endpoint(
-        network, chosen, valid, endpoint, config, log_dir, checkpoint
-    )
-
-    def columns(split: str, rows: Scored) -> dict[str, Any]:
-        return {**endpoint.predictions(rows.logit), **endpoint.labels(sources[split])}
-
-    table = predictions_table(
-        {split: scorer(one) for split, one in sources.items()}, columns
-    )
-    return model, recipe, table, endpoint.describe()
 
 
 def save_finetuned(made: Finetuned, folder: str) -> None:

@@ -33,7 +33,7 @@ SHOTS, SEEDS = (30, 100, 300, 1_000), 5
 
 @click.command(help=__doc__)
 @click.option("--data", required=True, help="Records to learn from.")
-@click.option("--test", required=True, help="Records of others; their test split.")
+@click.option("--test", required=True, help="Records of others, of any split.")
 @click.option("--base", required=True, help="Run of `claimpt pretrain`.")
 @click.option("--paper", help="Run of the preset paper, for its own recipe.")
 @click.option("--task", "task_name", default="asthma_exacerbation", show_default=True)
@@ -61,6 +61,7 @@ def main(
     from claimpt_tf.training.sources import labelled_sources
     from claimpt_tf.training.transform_graph import TransformGraph
     from claimpt_tf.visits.ids import FIRST_CODE
+    from claimpt_tf.visits.splits import SPLITS
 
     task, folder = load_task(task_name), Path(output) / task_name
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +76,7 @@ def main(
             split: [f"{own}/Split-{split}/*"]
             for split in ("train", "eval", "unlabelled")
         }
-        patterns["fresh"] = [f"{others}/Split-test/*"]
+        patterns["fresh"] = [f"{others}/Split-{split}/*" for split in SPLITS]
         return graph, labelled_sources(patterns, graph.layer)
 
     def rows(cohort: str, split: str) -> pl.DataFrame:
@@ -87,7 +88,9 @@ def main(
         codes, stems = FIRST_CODE + len(graph.codes), FIRST_CODE + graph.stems
         return backbone("small", codes, stems)
 
-    train, asked = rows(own, "train"), rows(others, "test")
+    train = rows(own, "train")
+    # In the order in which their files are read.
+    asked = pl.concat([rows(others, split) for split in sorted(SPLITS)])
     adapting = FinetuneConfig(recipe="adapt")
     matrices = CountMatrices.of(train, asked)
     learners: list[Any] = [

@@ -52,6 +52,10 @@ import click
 @click.option(
     "--seed", default=7, show_default=True, help="Of bootstrap and baselines."
 )
+@click.option(
+    "--past-windows/--no-past-windows", default=True, show_default=True,
+    help="Whether LightGBM on past windows, the slowest rival, is fitted too.",
+)  # fmt: skip
 @click.option("--source", default="", help="Input standard, for the page.")
 @click.option(
     "--simulated", is_flag=True, help="The members are simulated; the page says so."
@@ -71,6 +75,7 @@ def evaluate(
     threshold: float | None,
     replicates: int,
     seed: int,
+    past_windows: bool,
     source: str,
     simulated: bool,
     true_risk: str,
@@ -117,7 +122,9 @@ def evaluate(
     )
     found = judge(
         output=output,
-        choices=Choices(replicates, seed, capacity, threshold),
+        choices=Choices(
+            replicates, seed, capacity, threshold, past_windows=past_windows
+        ),
         truth=true_risk,
         key_file=key_file,
         source=source,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -102,20 +102,21 @@ def evaluate_elsewhere(
     test, given = every.filter(own), every_score[own]
     refuse_one_class(test)
     held_out, valid = labelled_rows(cohort, "eval"), None
-    if held_out.height:
+    if held_out.height:  # it only recalibrates
         held_out, held_out_scores = model.scores(cohort, "eval")
-        own_too = strangers(home, held_out)
-        held_out = held_out.filter(own_too)
-        valid = (held_out["label"].to_numpy(), held_out_scores[own_too])
+        unknown = strangers(home, held_out, ("train",))
+        held_out = held_out.filter(unknown)
+        if held_out.height:
+            valid = (held_out["label"].to_numpy(), held_out_scores[unknown])
     scores: dict[str, ArrayLike] = {MODEL: given}
     say("fitting baselines on counts")
     at_home = baseline_scores(
         home.rows["train"], test, task, choices.seed, home.rows.get("eval"), say,
-        home.unlabelled,
+        home.unlabelled, choices.past_windows,
     )  # fmt: skip
     scores |= {f"{name}, {HOME}": one for name, one in at_home.items()}
     if since is None:
-        scores |= _local(task, cohort, test, held_out, choices.seed, notes.append, say)
+        scores |= _local(task, cohort, test, held_out, choices, notes.append, say)
     elif home.unlabelled is not None and home.facts.get("recipe") == "adapt":
         notes.append(
             "adaptation also rehearsed the past of training members outside the "
@@ -187,18 +188,22 @@ def _told(since: datetime.date | None) -> str:
     )
 
 
-def strangers(home: FinetunedRun, rows: pl.DataFrame) -> np.ndarray:
+def strangers(
+    home: FinetunedRun, rows: pl.DataFrame, learned: Sequence[str] = ("train", "eval")
+) -> np.ndarray:
     """Which rows are of members of whom the run has seen no label, bool (rows,).
 
     Simulated members of two seeds share ids, so sex and birth must be the same too.
+
+    Args:
+        home: the run.
+        rows: labelled examples.
+        learned: the run's splits whose labels count as seen.
     """
     known = pl.concat(
-        [
-            frame.select(_SAME_PERSON)
-            for split, frame in home.rows.items()
-            if split != "test"
-        ]
-    ).unique()
+        [frame.select(_SAME_PERSON) for split, frame in home.rows.items()
+         if split in learned]
+    ).unique()  # fmt: skip
     numbered = rows.select(*_SAME_PERSON).with_row_index("row")
     told = np.zeros(rows.height, bool)
     told[numbered.join(known, on=_SAME_PERSON, how="anti")["row"].to_numpy()] = True
@@ -210,7 +215,7 @@ def _local(
     cohort: Path,
     test: pl.DataFrame,
     valid: pl.DataFrame,
-    seed: int,
+    choices: Choices,
     note: Callable[[str], None],
     say: Callable[[str], None],
 ) -> Mapping[str, Floats]:
@@ -218,8 +223,8 @@ def _local(
     unlabelled = labelled_rows(cohort, UNLABELLED)
     try:
         found = baseline_scores(
-            train, test, task, seed, valid if valid.height else None, say,
-            unlabelled if unlabelled.height else None,
+            train, test, task, choices.seed, valid if valid.height else None, say,
+            unlabelled if unlabelled.height else None, choices.past_windows,
         )  # fmt: skip
     except ClaimPTError as error:
         note(f"nothing was trained on these records: {error}")

@@ -66,6 +66,8 @@ class Choices:
         threshold: probability from which on members are flagged; None takes the
             prevalence of the validation rows.
         fewest: with fewer rows of a class, figures that need both are not estimable.
+        past_windows: whether LightGBM on past windows, by far the slowest rival, is
+            among them.
     """
 
     replicates: int = REPLICATES
@@ -73,6 +75,7 @@ class Choices:
     capacity: float = CAPACITY
     threshold: float | None = None
     fewest: int = FEWEST_EVENTS
+    past_windows: bool = True
 
     def share(self, rows: int) -> float:
         """The capacity as a share of this many rows.

@@ -71,7 +71,7 @@ def evaluate_run(
     say("fitting baselines on counts")
     scores |= baseline_scores(
         found.rows["train"], test, found.task, choices.seed, found.rows.get("eval"),
-        say, found.unlabelled,
+        say, found.unlabelled, choices.past_windows,
     )  # fmt: skip
     risk = true_risk(test, found.task, truth, key_file)
     if risk is not None:

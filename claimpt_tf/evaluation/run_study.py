@@ -67,14 +67,15 @@ def run_study(
         )
     train, test = found.rows["train"], found.rows["test"]
     learners: list[Learner] = [network_of(run, found)]
-    try:
-        past = HistoryModel(
-            train, test, found.task, choices.seed, unlabelled=found.unlabelled
-        )
-        past.name = HISTORY_NAME
-        learners.append(past)
-    except TaskError as error:
-        say(f"{HISTORY_NAME} is left out of the learning curve: {error}")
+    if choices.past_windows:
+        try:
+            past = HistoryModel(
+                train, test, found.task, choices.seed, unlabelled=found.unlabelled
+            )
+            past.name = HISTORY_NAME
+            learners.append(past)
+        except TaskError as error:
+            say(f"{HISTORY_NAME} is left out of the learning curve: {error}")
     matrices = CountMatrices.of(train, test)
     for kind in (LOGISTIC, LIGHTGBM):
         learners.append(CountLearner(kind, matrices, BASELINE_NAMES[kind]))

@@ -19,8 +19,8 @@ def test_help_lists_every_command() -> None:
     shown = claimpt("--help")
     assert shown.returncode == 0
     for name in (
-        "cohort", "compile", "demo", "deploy", "evaluate", "finetune", "ingest",
-        "predict", "pretrain", "promote", "rollback", "run", "score", "serve",
+        "cohort", "compare", "compile", "demo", "deploy", "evaluate", "finetune",
+        "ingest", "predict", "pretrain", "promote", "rollback", "run", "score", "serve",
     ):  # fmt: skip
         assert f"\n  {name} " in shown.stdout
 

@@ -22,6 +22,7 @@ from claimpt_tf.evaluation.evaluate import (
 )
 from claimpt_tf.evaluation.evaluate_run import (
     LOG_FOLDER,
+    command_of,
     refuse_an_old,
     refuse_one_class,
     told_facts,
@@ -125,15 +126,14 @@ def evaluate_elsewhere(
     risk = true_risk(test, task, truth, key_file)
     if risk is not None:
         scores[BEST] = risk
-    name = Path(run).name
-    command = f"claimpt evaluate --run {name} --data RECORDS --output EVALUATION"
+    asked = ["--data RECORDS", *([] if since is None else [f"--from-date {since}"])]
     story = Story(
         task,
         attrition.export(),
         source,
         simulated=simulated or bool(truth),
         facts=told_facts(home.facts),
-        commands=(command if since is None else f"{command} --from-date {since}",),
+        commands=(command_of(run, choices, *asked),),
         notes=tuple(notes),
         examples=explained_examples(model, cohort, every, every_score, own),
         split=_told(since),

@@ -91,7 +91,7 @@ def evaluate_run(
         source,
         simulated=simulated or bool(truth),
         facts=told_facts(found.facts),
-        commands=(f"claimpt evaluate --run {Path(run).name} --output EVALUATION",),
+        commands=(command_of(run, choices, *_learning_options(study)),),
         notes=tuple(found.facts.get("notes", ())),
         examples=examples,
         learning=learning,
@@ -138,6 +138,33 @@ def examples_of(run: str, found: FinetunedRun, say: Say) -> Sequence[Example]:
     except ClaimPTError as error:
         say(f"no examples of explained predictions: {error}")
         return ()
+
+
+def command_of(run: str, choices: Choices, *more: str) -> str:
+    """What to type to get an evaluation again.
+
+    >>> command_of("runs/r2", Choices(capacity=200, seed=7), "--data RECORDS")
+    'claimpt evaluate --run r2 --output EVALUATION --data RECORDS --capacity 200'
+    """
+    usual = Choices()
+    chosen = []
+    for name in ("capacity", "threshold", "replicates", "seed"):
+        value = getattr(choices, name)
+        if value != getattr(usual, name):
+            told = f"{value:g}" if isinstance(value, float) else value
+            chosen.append(f"--{name} {told}")
+    if not choices.past_windows:
+        chosen.append("--no-past-windows")
+    words = ("claimpt evaluate --run", Path(run).name, "--output EVALUATION")
+    return " ".join([*words, *more, *chosen])
+
+
+def _learning_options(study: Study | None) -> list[str]:
+    if study is None:
+        return []
+    told = ["--learning-curve", f"--draws {study.seeds}"]
+    told += [f"--shots {count}" for count in study.shots]
+    return [*told, *(["--balanced"] if study.balanced else [])]
 
 
 def told_facts(facts: Mapping[str, Any]) -> dict[str, str]:

@@ -28,7 +28,18 @@ class RunConfig(BaseModel):
       finetune: Choices of fine-tuning.
       scratch: Also train the network without pre-training, for the report.
       min_auroc: The gate: a model below is not pushed.
-      min_group_auroc: The same for each sex; 0 sets no such bound.
+      min_group_auroc: The same for each sex with `min_events` rows of either class;
+        0 sets no such bound.
+      min_calibration: The same for the predicted over the observed number of outcomes.
+      max_calibration: A model above is not pushed.
+      max_auroc_drop: AUROC that may be lost to the last blessed model of the task; 1
+        sets no such bound.
+      max_behind_counts: AUROC by which a model may be behind counts for sure: it is not
+        pushed where the interval of the difference lies wholly below; 1 sets no bound.
+      min_events: With fewer test rows of a class a model cannot be judged, and is not
+        pushed.
+      past_windows: Rivals on the report include counts that also get past windows,
+        which takes about a minute for 4,000 members.
       true_risk: The simulator's table of true risks, where there is one.
       replicates: Bootstrap replicates of the report.
       serving_name: Folder under which versions are pushed; of several tasks each has
@@ -52,7 +63,13 @@ class RunConfig(BaseModel):
     finetune: FinetuneConfig = FinetuneConfig()
     scratch: bool = True
     min_auroc: float = Field(0.55, ge=0, le=1)
-    min_group_auroc: float = Field(0.0, ge=0, le=1)
+    min_group_auroc: float = Field(0.5, ge=0, le=1)
+    min_calibration: float = Field(0.5, ge=0, le=1)
+    max_calibration: float = Field(2.0, ge=1)
+    max_auroc_drop: float = Field(0.02, ge=0, le=1)
+    max_behind_counts: float = Field(0.0, ge=0, le=1)
+    min_events: int = Field(20, ge=2)
+    past_windows: bool = False
     true_risk: str = ""
     replicates: int = Field(1000, ge=1)
     serving_name: str = "claimpt"

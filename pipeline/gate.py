@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from typing import Any
 
 import tensorflow_model_analysis as tfma
 
+from components.release_gate.executor import REASONS_FILE
 from components.serving_validator.executor import PROBLEMS_FILE
+from pipeline import auroc
+from pipeline.configs import RunConfig
 from pipeline.lineage import NodeRun
+
+EVERYBODY, BY_SEX = tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=["sex"])
 
 
 def pushed_to(nodes: Mapping[str, NodeRun]) -> str | None:
@@ -22,60 +28,61 @@ def pushed_to(nodes: Mapping[str, NodeRun]) -> str | None:
 
 
 def reasons_not_pushed(nodes: Mapping[str, NodeRun]) -> list[str]:
-    """Failed checks of the Evaluator and the ServingValidator, in words."""
-    reasons = []
-    evaluation = nodes["Evaluator"].uri("evaluation")
-    result = tfma.load_validation_result(evaluation)
-    for slice_ in result.metric_validations_per_slice:
-        where = " and ".join(
-            f"{key.column}={key.bytes_value.decode()}"
-            for key in slice_.slice_key.single_slice_keys
-        )
-        for failure in slice_.failures:
-            bound = failure.metric_threshold.value_threshold.lower_bound.value
-            value = failure.metric_value.double_value.value
-            reasons.append(
-                f"{failure.metric_key.name.upper()} {value:.3f} is below the gate's "
-                f"{bound:.3f} ({where or 'all test rows'})"
-            )
-    if not result.validation_ok and not reasons:
-        reasons.append("the Evaluator found no metric that it could check")
-    problems = os.path.join(nodes["ServingValidator"].uri("blessing"), PROBLEMS_FILE)
-    with open(problems) as file:
-        return reasons + json.load(file)
+    """What the ReleaseGate and the ServingValidator refused, in words."""
+    reasons: list[str] = []
+    for node, name in (
+        ("ReleaseGate", REASONS_FILE),
+        ("ServingValidator", PROBLEMS_FILE),
+    ):
+        with open(os.path.join(nodes[node].uri("blessing"), name)) as file:
+            reasons += json.load(file)
+    return reasons
 
 
-def eval_config(min_auroc: float, min_group_auroc: float = 0.0) -> tfma.EvalConfig:
+def eval_config(config: RunConfig) -> tfma.EvalConfig:
     """What the Evaluator measures, overall and by sex, and the gate.
 
+    Where there is no blessed model yet, the Evaluator leaves the comparison out.
+
     Args:
-      min_auroc: Lower bound of the AUROC on all test rows.
-      min_group_auroc: Lower bound of the AUROC of each sex; 0 sets none.
+      config: Bounds of AUROC and calibration.
     """
-    gates = [_at_least(min_auroc, tfma.SlicingSpec())]
-    if min_group_auroc > 0:
-        by_sex = tfma.SlicingSpec(feature_keys=["sex"])
-        gates.append(_at_least(min_group_auroc, by_sex))
+    auroc_gates = [
+        _within(
+            EVERYBODY,
+            lower=config.min_auroc,
+            drop=config.max_auroc_drop if config.max_auroc_drop < 1 else None,
+        )
+    ]
+    if config.min_group_auroc > 0:
+        auroc_gates.append(_within(BY_SEX, lower=config.min_group_auroc))
+    calibration = _within(
+        EVERYBODY, lower=config.min_calibration, upper=config.max_calibration
+    )
+    shared = {
+        "signature_name": "serving_default",
+        "label_key": "label",
+        "prediction_key": "probability",
+        "model_type": "tf_generic",
+    }
     return tfma.EvalConfig(
         model_specs=[
-            tfma.ModelSpec(
-                signature_name="serving_default",
-                label_key="label",
-                prediction_key="probability",
-                model_type="tf_generic",
-            )
+            tfma.ModelSpec(name=tfma.CANDIDATE_KEY, **shared),
+            tfma.ModelSpec(name=tfma.BASELINE_KEY, is_baseline=True, **shared),
         ],
-        slicing_specs=[tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=["sex"])],
+        slicing_specs=[EVERYBODY, BY_SEX],
         metrics_specs=[
             tfma.MetricsSpec(
                 metrics=[
                     tfma.MetricConfig(class_name="ExampleCount"),
-                    tfma.MetricConfig(class_name="Calibration"),
-                    # Many thresholds, so that the gate's AUROC is the report's.
                     tfma.MetricConfig(
-                        class_name="AUC",
-                        config='{"num_thresholds": 10000}',
-                        per_slice_thresholds=gates,
+                        class_name="Calibration", per_slice_thresholds=[calibration]
+                    ),
+                    tfma.MetricConfig(
+                        class_name=auroc.AUROC.__name__,
+                        module=auroc.__name__,
+                        config=json.dumps({"fewest": config.min_events}),
+                        per_slice_thresholds=auroc_gates,
                     ),
                 ]
             )
@@ -83,8 +90,17 @@ def eval_config(min_auroc: float, min_group_auroc: float = 0.0) -> tfma.EvalConf
     )
 
 
-def _at_least(bound: float, where: tfma.SlicingSpec) -> tfma.PerSliceMetricThreshold:
-    value = tfma.GenericValueThreshold(lower_bound={"value": bound})
-    return tfma.PerSliceMetricThreshold(
-        slicing_specs=[where], threshold=tfma.MetricThreshold(value_threshold=value)
-    )
+def _within(
+    where: tfma.SlicingSpec,
+    lower: float,
+    upper: float | None = None,
+    drop: float | None = None,
+) -> tfma.PerSliceMetricThreshold:
+    bounds: dict[str, Any] = {"lower_bound": {"value": lower}}
+    if upper is not None:
+        bounds["upper_bound"] = {"value": upper}
+    threshold = tfma.MetricThreshold(value_threshold=bounds)
+    if drop is not None:
+        threshold.change_threshold.absolute.value = -drop
+        threshold.change_threshold.direction = tfma.MetricDirection.HIGHER_IS_BETTER
+    return tfma.PerSliceMetricThreshold(slicing_specs=[where], threshold=threshold)

@@ -57,6 +57,7 @@ def compile_pipeline(
         schema_file=SCHEMA_IN_IMAGE,
         # Argo, below Kubeflow, takes letters, digits and hyphens only.
         node_id=lambda name: re.sub("[^A-Za-z0-9]", "-", name),
+        resolves=False,  # open-source Kubeflow has no resolvers
     )
     runner.run(pipeline, write_out=True)
     os.replace(part, path)

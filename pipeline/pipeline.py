@@ -16,9 +16,12 @@ from tfx.components import (
 )
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
-from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
+from tfx.types import BaseChannel, Channel
+from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from claimpt_tf.beam_options import BeamConfig
 from claimpt_tf.codes.category_files import categories_digest
@@ -30,9 +33,11 @@ from claimpt_tf.visits.schema import SCHEMA_PATH
 from components.claims_example_gen.component import ClaimsExampleGen
 from components.cohort_gen.component import CohortGen
 from components.model_report.component import ModelReport
+from components.release_gate.component import ReleaseGate
 from components.serving_validator.component import ServingValidator
 from pipeline.configs import RunConfig
 from pipeline.gate import eval_config
+from pipeline.last_blessed import LastBlessed
 
 PRETRAIN = "components.trainer.pretraining.run_fn"
 FINETUNE = "components.trainer.finetuning.run_fn"
@@ -45,6 +50,7 @@ def create_pipeline(
     schema_file: str = str(SCHEMA_PATH),
     metadata: Any = None,
     node_id: Callable[[str], str] = str,
+    resolves: bool = True,
 ) -> Pipeline:
     """Builds the pipeline, the same for every orchestrator.
 
@@ -55,6 +61,8 @@ def create_pipeline(
       schema_file: The curated schema of records.
       metadata: ML Metadata connection; the orchestrator's own when None.
       node_id: How the orchestrator spells a component's id.
+      resolves: Whether it looks artifacts up in ML Metadata, so that a model can be
+        held against the last blessed one.
 
     Raises:
       TaskError: A task's labels are not yes or no.
@@ -102,7 +110,9 @@ def create_pipeline(
             "categories": categories_digest(config.pretrain.categories),
         },
     ).with_id("Pretrainer")
-    components = [claims, statistics, schema, validator, transform, pretrainer]
+    components: list[BaseNode] = [
+        claims, statistics, schema, validator, transform, pretrainer
+    ]  # fmt: skip
     for task in config.tasks:
         if task.label_kind not in ("binary", None):
             raise TaskError(
@@ -110,8 +120,9 @@ def create_pipeline(
                 "serves answers to yes-or-no questions; use `claimpt finetune`"
             )
         branch = _branch(
-            config, task, cohorts[task.name], graph, pretrainer, serving_dir
-        )
+            config, task, records, cohorts[task.name], graph, pretrainer, serving_dir,
+            resolves,
+        )  # fmt: skip
         for component in branch:
             node = branch_id(component.id, task, config.tasks)
             components.append(component.with_id(node_id(node)))
@@ -141,47 +152,49 @@ def branch_id(component: str, task: Task, tasks: Sequence[Task]) -> str:
 def _branch(
     config: RunConfig,
     task: Task,
+    records: BaseChannel,
     cohort: CohortGen,
-    graph: Any,
+    graph: BaseChannel,
     pretrainer: Trainer,
     serving_dir: str,
-) -> list[BaseComponent]:
+    resolves: bool,
+) -> list[BaseNode]:
     """What is a task's own: from its cohort to its served model and report."""
     finetuner = _finetuner(
         config, cohort, graph, config.finetune, pretrainer.outputs["model"]
     ).with_id("Finetuner")
-    optional = []
+    optional: list[BaseNode] = []
+    scratch = baseline = None
     if config.scratch:
         plain = config.finetune.model_copy(
             update={"recipe": "labels", "layer_decay": 1.0}
         )
-        optional.append(
-            _finetuner(config, cohort, graph, plain, export=False).with_id(
-                "ScratchTrainer"
-            )
+        trainer = _finetuner(config, cohort, graph, plain, export=False)
+        optional.append(trainer.with_id("ScratchTrainer"))
+        scratch = trainer.outputs["model"]
+    if resolves:
+        resolver = Resolver(
+            strategy_class=LastBlessed,
+            config={"task": task.name},
+            candidate=finetuner.outputs["model"],
+            model=Channel(type=Model),
+            blessing=Channel(type=ModelBlessing),
         )
+        optional.append(resolver.with_id("LastBlessed"))
+        baseline = resolver.outputs["model"]
     evaluator = Evaluator(
         examples=cohort.outputs["cohort"],
         model=finetuner.outputs["model"],
-        eval_config=eval_config(config.min_auroc, config.min_group_auroc),
+        baseline_model=baseline,
+        eval_config=eval_config(config),
         example_splits=["test"],
     )
     serving = ServingValidator(
         model=finetuner.outputs["model"], examples=cohort.outputs["cohort"]
     )
-    pusher = Pusher(
-        model=finetuner.outputs["model"],
-        model_blessing=evaluator.outputs["blessing"],
-        infra_blessing=serving.outputs["blessing"],
-        push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(
-                base_directory=os.path.join(serving_dir, config.served_as(task))
-            )
-        ),
-    )
     report = ModelReport(
         model=finetuner.outputs["model"],
-        scratch=optional[0].outputs["model"] if optional else None,
+        scratch=scratch,
         cohort=cohort.outputs["cohort"],
         attrition=cohort.outputs["attrition"],
         # True risks stand by calendar day, which shifted records do not have.
@@ -191,13 +204,39 @@ def _branch(
         key_file=config.key_file,
         replicates=config.replicates,
         seed=config.finetune.seed,
+        min_events=config.min_events,
+        past_windows=config.past_windows,
+        records=records,
+        transform_graph=graph,
+        base_model=pretrainer.outputs["model"],
+        parameters={
+            "records": config.model_dump(include={"source", "shift_dates", "rules"}),
+            "vocabulary": config.model_dump(include={"min_code_count"}),
+            "pre-training": config.pretrain.model_dump(),
+            "fine-tuning": config.finetune.model_dump(),
+        },
     )
-    return [cohort, finetuner, *optional, evaluator, serving, pusher, report]
+    gate = ReleaseGate(
+        model=finetuner.outputs["model"],
+        evaluation=evaluator.outputs["evaluation"],
+        report=report.outputs["report"],
+        task=task.name,
+        max_behind_counts=config.max_behind_counts,
+    )
+    pusher = Pusher(
+        model=finetuner.outputs["model"],
+        model_blessing=gate.outputs["blessing"],
+        infra_blessing=serving.outputs["blessing"],
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(
+                base_directory=os.path.join(serving_dir, config.served_as(task))
+            )
+        ),
+    )
+    return [cohort, finetuner, *optional, evaluator, serving, report, gate, pusher]
 
 
-def _with_beam_options(
-    beam: BeamConfig, components: list[BaseComponent]
-) -> list[BaseComponent]:
+def _with_beam_options(beam: BeamConfig, components: list[BaseNode]) -> list[BaseNode]:
     """Gives single components the Beam options that are theirs alone.
 
     A name without a task's means that component of every task.

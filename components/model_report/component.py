@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
+from claimpt_tf.evaluation.evaluate import FEWEST_EVENTS
 from claimpt_tf.tasks.spec import Task
 from components.cohort_gen.component import CohortAttrition
 from components.model_report.executor import Executor
 
 
 class ComparisonReport(types.Artifact):
-    """`report.html`, `metrics.json` and `predictions.parquet`."""
+    """What `claimpt evaluate` writes: page, figures, predictions, card."""
 
     TYPE_NAME = "claimpt.ComparisonReport"
 
@@ -27,6 +32,9 @@ class ModelReportSpec(component_spec.ComponentSpec):
         "key_file": component_spec.ExecutionParameter(type=str),
         "replicates": component_spec.ExecutionParameter(type=int),
         "seed": component_spec.ExecutionParameter(type=int),
+        "min_events": component_spec.ExecutionParameter(type=int),
+        "past_windows": component_spec.ExecutionParameter(type=int),
+        "parameters": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
@@ -35,12 +43,21 @@ class ModelReportSpec(component_spec.ComponentSpec):
         ),
         "cohort": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "attrition": component_spec.ChannelParameter(type=CohortAttrition),
+        "records": component_spec.ChannelParameter(
+            type=standard_artifacts.Examples, optional=True
+        ),
+        "transform_graph": component_spec.ChannelParameter(
+            type=standard_artifacts.TransformGraph, optional=True
+        ),
+        "base_model": component_spec.ChannelParameter(
+            type=standard_artifacts.Model, optional=True
+        ),
     }
     OUTPUTS = {"report": component_spec.ChannelParameter(type=ComparisonReport)}
 
 
 class ModelReport(base_component.BaseComponent):
-    """Scores the test split with the models as they would be served.
+    """Judges the model on the test split beside its rivals, as `claimpt evaluate`.
 
     Args:
       model: The fine-tuned model.
@@ -53,6 +70,12 @@ class ModelReport(base_component.BaseComponent):
       key_file: File with the key that hashes member ids, to join the true risks.
       replicates: Bootstrap replicates.
       seed: Of bootstrap and baselines.
+      min_events: With fewer rows of a class, figures that need both are not estimable.
+      past_windows: Whether counts that also get past windows are a rival; slow.
+      records: ClaimsExampleGen's, for the lineage.
+      transform_graph: For the lineage.
+      base_model: The pre-trained model, for the lineage.
+      parameters: Step -> its choices, for the lineage.
     """
 
     SPEC_CLASS = ModelReportSpec
@@ -70,6 +93,12 @@ class ModelReport(base_component.BaseComponent):
         key_file: str = "",
         replicates: int = 1000,
         seed: int = 7,
+        min_events: int = FEWEST_EVENTS,
+        past_windows: bool = False,
+        records: types.BaseChannel | None = None,
+        transform_graph: types.BaseChannel | None = None,
+        base_model: types.BaseChannel | None = None,
+        parameters: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
             spec=ModelReportSpec(
@@ -79,10 +108,16 @@ class ModelReport(base_component.BaseComponent):
                 key_file=key_file,
                 replicates=replicates,
                 seed=seed,
+                min_events=min_events,
+                past_windows=int(past_windows),
+                parameters=json.dumps(parameters or {}),
                 model=model,
                 scratch=scratch,
                 cohort=cohort,
                 attrition=attrition,
+                records=records,
+                transform_graph=transform_graph,
+                base_model=base_model,
                 report=types.Channel(type=ComparisonReport),
             )
         )

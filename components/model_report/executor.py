@@ -4,40 +4,42 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import polars as pl
+from numpy.typing import ArrayLike
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 from tfx.utils import path_utils
 
-from claimpt_tf.claims.privacy import load_key
-from claimpt_tf.errors import ArtifactError
-from claimpt_tf.evaluation.baselines import LIGHTGBM, LOGISTIC, fit_predict_all
-from claimpt_tf.evaluation.compare import compare, write_metrics
-from claimpt_tf.evaluation.predictions import write_predictions
-from claimpt_tf.evaluation.report import write_report
-from claimpt_tf.evaluation.truth import best_possible
+from claimpt_tf.evaluation.evaluate import (
+    MODEL,
+    Choices,
+    baseline_scores,
+    true_risk,
+    write_evaluation,
+)
+from claimpt_tf.evaluation.finetuned_run import check_splits, scores_of
+from claimpt_tf.evaluation.story import Story
+from claimpt_tf.evaluation.truth import BEST
+from claimpt_tf.evaluation.weighted import Floats
+from claimpt_tf.serving.export import METADATA_FILE as FACTS_FILE
 from claimpt_tf.tasks.spec import Task
 from claimpt_tf.tasks.transform import ATTRITION_FILE
+from claimpt_tf.tasks.unlabelled import UNLABELLED
 from claimpt_tf.training.scores import PREDICTIONS_FILE
 from claimpt_tf.training.sources import matching
 from claimpt_tf.visits.records import decode, read_records
+from claimpt_tf.visits.splits import SPLITS
+from components.model_report.lineage import lineage_of
 from components.trainer.artifact_folders import keras_folder
 
-PRETRAINED, SCRATCH, BEST = "pre-trained", "from scratch", "best possible"
-BASELINE_NAMES = {
-    LOGISTIC: "logistic regression on counts",
-    LIGHTGBM: "LightGBM on counts",
-}
-METRICS_FILE = "metrics.json"
-REPORT_FILE = "report.html"
+SCRATCH = "from scratch"
 
 
 class Executor(base_executor.BaseExecutor):
-    """Scores, compares and writes the page."""
+    """Scores, compares and writes what `claimpt evaluate` writes."""
 
     def Do(  # noqa: N802
         self,
@@ -45,84 +47,93 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes `report.html`, `metrics.json` and `predictions.parquet`."""
-        folder = Path(artifact_utils.get_single_uri(output_dict["report"]))
-        folder.mkdir(parents=True, exist_ok=True)
+        """Writes the files of `write_evaluation`."""
         task = Task.model_validate_json(exec_properties["task"])
-        records = {
-            split: _records(input_dict["cohort"], split)
-            for split in ("train", "eval", "test")
-        }
-        test = decode(records["test"])
-        scores = {
-            name: trained_scores(artifact, test)
-            for name, key in ((PRETRAINED, "model"), (SCRATCH, "scratch"))
-            for artifact in input_dict.get(key, [])
-        }
-        # The network stops early on the eval split, so counts may learn from it too.
-        known = decode(records["train"] + records["eval"])
-        counted = fit_predict_all(
-            known, test, list(BASELINE_NAMES), exec_properties["seed"]
-        )
-        scores |= {BASELINE_NAMES[kind]: given for kind, given in counted.items()}
-        risk = _true_risk(test, task, exec_properties)
+        seed = exec_properties["seed"]
+        rows = {split: _rows(input_dict["cohort"], split) for split in SPLITS}
+        rows = {split: frame for split, frame in rows.items() if frame.height}
+        check_splits(rows)
+        test = rows["test"]
+        model = input_dict["model"][0]
+        scores: dict[str, ArrayLike] = {MODEL: trained_scores(model, test, "test")}
+        for artifact in input_dict.get("scratch", []):
+            scores[SCRATCH] = trained_scores(artifact, test, "test")
+        notes: list[str] = []
+        past_windows = bool(exec_properties["past_windows"])
+        unlabelled = _rows(input_dict["cohort"], UNLABELLED) if past_windows else None
+        scores |= baseline_scores(
+            rows["train"], test, task, seed, rows.get("eval"), notes.append,
+            unlabelled if unlabelled is not None and unlabelled.height else None,
+            past_windows,
+        )  # fmt: skip
+        key_file = exec_properties["key_file"] or None
+        risk = true_risk(test, task, exec_properties["true_risk"], key_file)
         if risk is not None:
             scores[BEST] = risk
-        found = compare(
-            scores, test, exec_properties["replicates"], exec_properties["seed"]
-        )
-        write_metrics(found, folder / METRICS_FILE)
-        write_predictions(folder / PREDICTIONS_FILE, scores, test, "test")
+        valid = None
+        if "eval" in rows:
+            held_out = rows["eval"]
+            valid = (
+                held_out["label"].to_numpy(),
+                trained_scores(model, held_out, "eval"),
+            )
         funnel = artifact_utils.get_single_uri(input_dict["attrition"])
         with open(os.path.join(funnel, ATTRITION_FILE)) as file:
             attrition = json.load(file)
-        write_report(
-            folder / REPORT_FILE,
-            found,
+        run = (self._context.pipeline_run_id if self._context else None) or ""
+        write_evaluation(
+            artifact_utils.get_single_uri(output_dict["report"]),
             scores,
             test,
-            task=task,
-            attrition=attrition,
-            source=exec_properties["source"],
-            simulated=bool(exec_properties["true_risk"]),
+            Story(
+                task,
+                attrition,
+                exec_properties["source"],
+                simulated=bool(exec_properties["true_risk"]),
+                facts=_facts(model),
+                lineage=lineage_of(
+                    input_dict, json.loads(exec_properties["parameters"]), run
+                ),
+                notes=tuple(notes),
+            ),
+            Choices(
+                replicates=exec_properties["replicates"],
+                seed=seed,
+                fewest=exec_properties["min_events"],
+            ),
+            valid,
         )
 
 
-def trained_scores(model: Artifact, test: pl.DataFrame) -> np.ndarray:
-    """Probabilities that the Trainer gave the rows of `test`, float64 [N].
+def trained_scores(model: Artifact, rows: pl.DataFrame, split: str) -> Floats:
+    """Probabilities that the Trainer gave the rows of a split, float64 [N].
 
     Raises:
-      ArtifactError: A row has no score.
+      ArtifactError: A row has no score, or a score no row.
     """
     folder = keras_folder(path_utils.serving_model_dir(model.uri))
-    given = pl.read_parquet(os.path.join(folder, PREDICTIONS_FILE)).select(
-        "patient_id",
-        pl.col("label_row").fill_null(-1),
-        "probability",
-        index_day=pl.col("index_date").cast(pl.Int32).cast(pl.Int64),
-    )
-    keys = ["patient_id", "index_day", "label_row"]
-    found = test.select(
-        "patient_id",
-        pl.col("index_day").cast(pl.Int64),
-        pl.col("label_row").cast(pl.Int64).fill_null(-1),
-    ).join(given.unique(keys), on=keys, how="left", maintain_order="left")
-    if found["probability"].null_count():
-        raise ArtifactError(f"{folder}: not every labelled row was scored; train again")
-    return found["probability"].to_numpy()
+    path = os.path.join(folder, PREDICTIONS_FILE)
+    return scores_of(rows, pl.read_parquet(path), path, split)
 
 
-def _records(cohort: list[Artifact], split: str) -> list[bytes]:
+def _rows(cohort: list[Artifact], split: str) -> pl.DataFrame:
+    """Labelled examples of a split; no rows where the cohort has no such split."""
+    if split not in json.loads(cohort[0].split_names):
+        return decode([])
     folder = artifact_utils.get_split_uri(cohort, split)
-    return list(read_records(matching([os.path.join(folder, "*")])))
+    return decode(list(read_records(matching([os.path.join(folder, "*")]))))
 
 
-def _true_risk(
-    test: pl.DataFrame, task: Task, exec_properties: dict[str, Any]
-) -> np.ndarray | None:
-    """The simulator's own risks, where it has them for every row of this task."""
-    if not (exec_properties["true_risk"] and task.truth):
-        return None
-    key = load_key(exec_properties["key_file"] or None)
-    risk = best_possible(test, exec_properties["true_risk"], key, task.truth)
-    return None if risk.null_count() else risk.to_numpy()
+def _facts(model: Artifact) -> dict[str, str]:
+    """Heading -> text, of what travels with the served model."""
+    place = os.path.join(path_utils.serving_model_dir(model.uri), "assets.extra")
+    with open(os.path.join(place, FACTS_FILE)) as file:
+        facts: Mapping[str, Any] = json.load(file)
+    told = {
+        "Model": "a transformer over visits, pre-trained on everybody and fine-tuned",
+        "Recipe": facts["recipe"],
+        "Index dates it knows": " to ".join(facts.get("data_span") or ()),
+        "Intended use": facts.get("intended_use", ""),
+        "Version": f"claimpt_tf {facts['claimpt_tf']}",
+    }
+    return {name: text for name, text in told.items() if text}

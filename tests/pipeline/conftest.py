@@ -37,14 +37,21 @@ def claims(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_config(
     claims: Path, tasks: tuple[str, ...] = ("asthma_exacerbation",), **changes: object
 ) -> RunConfig:
-    """A run that trains a tiny network for an epoch."""
+    """A run that trains a tiny network for an epoch, with a gate that it can pass."""
     config = build_config(
         str(claims), "tuva", tasks, "tiny", 1, 7, 0.0, True, "", (), None,
         find_true_risk(str(claims)),
     )  # fmt: skip
     finetune = config.finetune.model_copy(update={"epochs": 1})
     return config.model_copy(
-        update={"finetune": finetune, "replicates": 100, **changes}
+        update={
+            "finetune": finetune,
+            "replicates": 100,
+            "min_group_auroc": 0.0,
+            "max_behind_counts": 1.0,
+            "min_events": 2,
+            **changes,
+        }
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import tensorflow_model_analysis as tfma
 
 from claimpt_tf.errors import TaskError
 from claimpt_tf.serving.cpp_loader import score_with_cpp_loader
@@ -24,8 +25,9 @@ pytestmark = pytest.mark.slow
 COMPONENTS = {
     "ClaimsExampleGen", "StatisticsGen", "ImportSchemaGen", "ExampleValidator",
     "CohortGen", "Transform", "Pretrainer", "Finetuner", "ScratchTrainer",
-    "Evaluator", "ServingValidator", "Pusher", "ModelReport",
+    "Evaluator", "ServingValidator", "ModelReport", "ReleaseGate", "Pusher",
 }  # fmt: skip
+RESOLVER = "LastBlessed"  # looks up, runs nothing
 
 
 def executions(folder: Path) -> collections.Counter:
@@ -40,7 +42,7 @@ def executions(folder: Path) -> collections.Counter:
         for execution in store.get_executions()
         if execution.last_known_state == mlmd.proto.Execution.COMPLETE
         for context in store.get_contexts_by_execution(execution.id)
-        if context.type == "node"
+        if context.type == "node" and not context.name.endswith(RESOLVER)
     )
 
 
@@ -69,7 +71,7 @@ def test_demo_ends_with_figures_and_a_served_prediction(run: Run) -> None:
 
 def test_rerun_is_cached(run: Run) -> None:
     again = run_pipeline(small_config(run.claims), str(run.folder))
-    assert set(again.cached) == COMPONENTS
+    assert set(again.cached) == {*COMPONENTS, RESOLVER}
     assert executions(run.folder) == dict.fromkeys(COMPONENTS, 1)
 
 
@@ -78,7 +80,7 @@ def test_model_below_the_gate_is_not_pushed(run: Run) -> None:
     config = small_config(run.claims, min_auroc=0.999)
     refused = run_pipeline(config, str(run.folder))
     assert refused.only.pushed is None
-    assert set(refused.executed) == {"Evaluator", "Pusher"}
+    assert set(refused.executed) == {"Evaluator", "ReleaseGate", "Pusher"}
     assert [
         r for r in refused.only.reasons if "below the gate's 0.999 (all test rows)" in r
     ]
@@ -100,9 +102,21 @@ def test_report_and_served_scores_agree(run: Run) -> None:
     assert "asthma" in (report / "report.html").read_text().lower()
     models = json.loads((report / "metrics.json").read_text())["models"]
     assert set(models) == {
-        "pre-trained", "from scratch", "logistic regression on counts",
-        "LightGBM on counts", "best possible",
+        "pre-trained", "from scratch", "prevalence", "logistic regression on counts",
+        "LightGBM on counts", "best possible", "pre-trained, recalibrated (Platt)",
+        "pre-trained, recalibrated (isotonic)",
     }  # fmt: skip
+    card = (report / "model_card.md").read_text()
+    for told in (
+        r"\*\*Data span\*\*: 20\d\d-\d\d to 20\d\d-\d\d",
+        r"\*\*Input fingerprint\*\*: .*num_files",
+        r"\*\*Parameters: pre-training\*\*: .*preset tiny",
+        r"\*\*Artifact: model\*\*: Model, id \d+, Finetuner/model/\d+",
+        r"\*\*Artifact: base_model\*\*: Model, id \d+, Pretrainer/model/\d+",
+    ):
+        assert re.search(told, card), told
+    assert str(run.folder) not in card
+    assert (report / "recalibration.json").exists()
     files = sorted(run.folder.glob("artifacts/CohortGen/cohort/*/Split-test/*"))
     records = list(read_records(files))
     rows = decode(records).select(
@@ -115,6 +129,15 @@ def test_report_and_served_scores_agree(run: Run) -> None:
         maintain_order="left",
     )
     np.testing.assert_allclose(written["probability"], served, atol=1e-5)
+    (evaluation,) = sorted(run.folder.glob("artifacts/Evaluator/evaluation/*"))[:1]
+    gate = next(
+        one.value.double_value.value
+        for found in tfma.load_metrics(str(evaluation))
+        if not found.slice_key.single_slice_keys
+        for one in found.metric_keys_and_values
+        if one.key.name == "auroc"
+    )
+    assert gate == pytest.approx(models["pre-trained"]["auroc"]["value"], abs=5e-5)
 
 
 def test_tensorboard_reads_both_trainers(run: Run) -> None:

@@ -33,7 +33,7 @@ def test_compiled_spec_parses_with_kfp(tasks: tuple[str, ...], tmp_path: Path) -
     content = yaml.safe_load(Path(path).read_text())
     spec = json_format.ParseDict(content, pipeline_spec_pb2.PipelineSpec())
     assert spec.schema_version == "2.1.0"
-    assert len(spec.root.dag.tasks) == 6 + 7 * len(tasks)
+    assert len(spec.root.dag.tasks) == 6 + 8 * len(tasks)
     # Argo's names of a workflow's nodes.
     assert all(re.fullmatch("[A-Za-z0-9-]+", name) for name in spec.root.dag.tasks)
     pushed = {

@@ -43,7 +43,7 @@ def lineage_of(
         told[f"Parameters: {step}"] = _choices(choices)
     artifacts = {
         f"{name} {at + 1}" if len(listed) > 1 else name: artifact
-        for name, listed in inputs.items()
+        for name, listed in sorted(inputs.items())
         for at, artifact in enumerate(listed)
     }
     above = _above([artifact.uri for artifact in artifacts.values()])

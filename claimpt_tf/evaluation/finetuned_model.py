@@ -56,6 +56,7 @@ class FinetunedModel:
         self, model: keras.Model, graph: TransformGraph, limits: Limits
     ) -> None:
         self._model, self.graph, self._limits = model, graph, limits
+        self._sources: dict[tuple[Path, str], tf.data.Dataset] = {}
 
     @classmethod
     def load(cls, run: str) -> FinetunedModel:
@@ -135,5 +136,8 @@ class FinetunedModel:
         )
 
     def _source(self, cohort: Path, split: str) -> tf.data.Dataset:
-        patterns = {split: [str(cohort / f"Split-{split}" / "*")]}
-        return labelled_sources(patterns, self.graph.layer)[split]
+        if (cohort, split) not in self._sources:  # tracing it takes seconds
+            patterns = {split: [str(cohort / f"Split-{split}" / "*")]}
+            found = labelled_sources(patterns, self.graph.layer)
+            self._sources[cohort, split] = found[split]
+        return self._sources[cohort, split]

@@ -42,7 +42,7 @@ def settings() -> dict[str, dict[str, Any]]:
         "small, no days": {"preset": UNTIMED},
         "small, every objective": {"objectives": FULL},
     }
-    for name in FULL:
+    for name in list(FULL)[1:]:  # windows only is `small`
         rows[f"small, {name} only"] = {"objectives": {name: 1.0}}
     for name in FULL:
         rest = {other: weight for other, weight in FULL.items() if other != name}

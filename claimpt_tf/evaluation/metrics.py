@@ -199,20 +199,17 @@ def log_loss(labels: Floats, scores: Floats) -> float:
 
 
 @_two_classes
-def calibration_in_the_large(labels: Floats, scores: Floats) -> float:
+def calibration_in_the_large(labels: Floats, scores: Floats) -> Estimate:
     """Intercept with the score's log odds as offset; 0 when right on average.
 
     Positive: the score is too low on average. Source: Van Calster et al. 2019,
-    "Calibration: the Achilles heel of predictive analytics".
+    "Calibration: the Achilles heel of predictive analytics". By Newton's method with
+    bounded steps: statsmodels' runs away where some scores are 0 or 1.
     """
-    ranked = Ranked(labels, scores)
-    model = GLM(
-        ranked.labels,
-        np.ones((len(ranked), 1)),
-        family=Binomial(),
-        offset=ranked.logits,
-    )
-    return float(model.fit(tol=1e-12).params[0])
+    value = float(weighted.calibration_in_the_large(_unit(labels, scores))[0])
+    if not np.isfinite(value):
+        return Estimate(None, "the intercept did not converge")
+    return Estimate(value)
 
 
 @_two_classes

@@ -80,6 +80,18 @@ def test_calibration_in_the_large_sets_expected_to_observed() -> None:
     assert shifted.mean() == pytest.approx(labels.mean(), abs=1e-9)
 
 
+def test_calibration_in_the_large_of_certain_scores() -> None:
+    """Isotonic recalibration gives zeros and ones, from which GLM's steps run away."""
+    draw = np.random.default_rng(0)
+    scores = draw.choice([0.0, 0.05, 0.2, 1.0], 341)
+    labels = (draw.random(341) < np.clip(scores, 0.05, 0.6)).astype(float)
+    shift = metrics.calibration_in_the_large(labels, scores).value
+    assert shift is not None
+    clipped = np.clip(scores, 1e-7, 1 - 1e-7)
+    shifted = 1 / (1 + np.exp(-np.log(clipped / (1 - clipped)) - shift))
+    assert shifted.mean() == pytest.approx(labels.mean(), abs=1e-6)
+
+
 def test_calibration_of_the_truth_is_zero_and_one() -> None:
     generator = np.random.default_rng(5)
     logit = generator.normal(-1, 1, 200_000)

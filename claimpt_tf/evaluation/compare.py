@@ -169,20 +169,19 @@ class Comparison:
 
     def to_table(self, title: str | None = None) -> Table:
         """A short table for the terminal; draw it with `rich`."""
-        table = Table(title=title, title_justify="left", title_style="bold")
+        table = Table(
+            title=title, title_justify="left", title_style="bold",
+            caption=f"{self.n:,} rows, {self.positives:,} with the outcome",
+        )  # fmt: skip
         table.add_column("model", overflow="fold")
         for heading in (f"AUROC [{self.level:.0%} CI]", "AUPRC", "Brier"):
             table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("n", justify="right")
-        table.add_column("positives", justify="right")
         for model, figures in self.models.items():
             table.add_row(
                 model,
                 with_interval(figures["auroc"]),
                 number(figures["auprc"].value),
                 number(figures["brier"].value),
-                f"{self.n:,}",
-                f"{self.positives:,}",
             )
         return table
 

@@ -125,11 +125,15 @@ def _steps(story: Story) -> list[str]:
     if not steps:
         return []
     rows = [
-        f"| {one['name']} | {one['members']} | "
-        f"{'' if one['rows'] is None else one['rows']} |"
+        f"| {one['name']} | {_count(one['members'])} | {_count(one['rows'])} |"
         for one in steps
     ]
     return ["| Step | Members | Index dates |", "|---|---|---|", *rows, ""]
+
+
+def _count(value: int | str | None) -> str:
+    """A number, or what stands where one is withheld or has no meaning."""
+    return f"{value:,}" if isinstance(value, int) else value or ""
 
 
 def _fairness(comparison: Comparison) -> list[str]:

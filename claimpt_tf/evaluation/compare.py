@@ -171,7 +171,7 @@ class Comparison:
         """A short table for the terminal; draw it with `rich`."""
         table = Table(
             title=title, title_justify="left", title_style="bold",
-            caption=f"{self.n:,} rows, {self.positives:,} with the outcome",
+            caption=f"{self.n:,} rows, {_shown(self.positives)} with the outcome",
         )  # fmt: skip
         table.add_column("model", overflow="fold")
         for heading in (f"AUROC [{self.level:.0%} CI]", "AUPRC", "Brier"):
@@ -358,8 +358,14 @@ def _few(labels: Floats, fewest: int) -> str | None:
     events = int(labels.sum())
     for count, what in ((events, "with"), (len(labels) - events, "without")):
         if 0 < count < fewest:
-            return f"{count} rows {what} the outcome; {fewest} or more are needed"
+            return (
+                f"{_shown(count)} rows {what} the outcome; {fewest} or more are needed"
+            )
     return None
+
+
+def _shown(count: int) -> str:
+    return f"{count:,}" if count >= SMALLEST_CELL else f"fewer than {SMALLEST_CELL}"
 
 
 def _has_rest(groups: Sequence[Group], position: int) -> bool:

@@ -68,14 +68,16 @@ def test_everything_is_written_and_agrees(frame, tmp_path) -> None:
     assert not any(one in card for one in frame["patient_id"])
 
 
-def test_few_events_give_no_figure(frame, tmp_path) -> None:
-    rare = frame.with_columns(label=(pl.int_range(pl.len()) < 15).cast(pl.Int64))
+@pytest.mark.parametrize(("events", "told"), [(15, "15"), (7, "fewer than 11")])
+def test_few_events_give_no_figure(frame, tmp_path, events, told) -> None:
+    rare = frame.with_columns(label=(pl.int_range(pl.len()) < events).cast(pl.Int64))
     found = write_evaluation(
         tmp_path, {"net": frame["risk"]}, rare, Story(load_task("self_harm")), CHOICES
     )
     auroc = found.models["net"]["auroc"]
     assert auroc.value is None
-    assert auroc.reason == "15 rows with the outcome; 20 or more are needed"
+    assert auroc.reason == f"{told} rows with the outcome; 20 or more are needed"
+    assert "7 rows with" not in (tmp_path / "metrics.json").read_text()
     assert found.models["net"]["brier"].value is not None
 
 

@@ -22,11 +22,14 @@ from claimpt_tf.serving.saved_model import (
 
 # The example parser quotes the whole record it cannot read: that is health data.
 _QUOTED_INPUT = re.compile(r"value: '.*", re.DOTALL)
+# Where in the graph it happened, in names that are this model's alone.
+_PLACE = re.compile(r"\{\{function_node [^}]*\}\}\s*")
 _MESSAGE_LIMIT = 600
 
 
 def _readable(message: str) -> str:
-    first = _QUOTED_INPUT.sub("value withheld", message).split("\n\t [[")[0].strip()
+    told = _PLACE.sub("", _QUOTED_INPUT.sub("value withheld", message))
+    first = told.split("\n\t [[")[0].strip()
     return first if len(first) <= _MESSAGE_LIMIT else first[:_MESSAGE_LIMIT] + " ..."
 
 

@@ -18,7 +18,11 @@ import tensorflow as tf
 
 from claimpt_tf.errors import TrainingError
 from claimpt_tf.training.checkpoints import CheckpointFile, named, restore
-from claimpt_tf.training.devices import any_worker, is_chief
+from claimpt_tf.training.devices import (
+    any_worker,
+    is_chief,
+    keep_freed_memory,
+)
 from claimpt_tf.training.weight_average import WeightAverage
 
 PULSE = 20  # steps between two looks at the loss
@@ -75,6 +79,7 @@ class TrainingLoop:
         self.epochs, self.patience = epochs, patience
         self.checkpoint = checkpoint
         self.position = Position()
+        keep_freed_memory()
         self._callbacks = list(callbacks)
         with strategy.scope():
             model.optimizer.build(model.trainable_variables)

@@ -25,7 +25,7 @@ def keep_freed_memory() -> None:
     """Lets this process keep what it frees for the next step, where glibc is.
 
     Else every step's larger tensors are given back to the kernel and faulted in again,
-    page by page, a tenth of a training step.
+    page by page.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -35,6 +35,7 @@ from claimpt_tf.training.pretrain import (
     write_text,
 )
 from claimpt_tf.training.pretrain_run import TRANSFORM_FOLDER
+from claimpt_tf.training.run_folder import check_free
 from claimpt_tf.training.scores import (
     PREDICTIONS_FILE,
     Scored,
@@ -85,15 +86,7 @@ def finetune_run(
     """
     begun = time.monotonic()
     folder = Path(output)
-    if (folder / CONFIG_FILE).exists():
-        raise ArtifactError(
-            f"{output} holds a finished run; choose another --output or remove it"
-        )
-    if folder.exists() and any(folder.iterdir()) and not resume:
-        raise ArtifactError(
-            f"{output} is not empty; add --resume to go on with the run in it, or "
-            "choose another --output"
-        )
+    check_free(folder, CONFIG_FILE, resume)
     graph = TransformGraph.load(str(Path(base) / TRANSFORM_FOLDER))
     network = load_backbone(base, graph.codes)
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,12 +15,12 @@ from typing import Any
 import tensorflow as tf
 
 import claimpt_tf
-from claimpt_tf.errors import ArtifactError
 from claimpt_tf.training.checkpoints import CHECKPOINT_FILE, CheckpointFile
 from claimpt_tf.training.choices import PretrainConfig
 from claimpt_tf.training.devices import choose_strategy, is_chief, meet
 from claimpt_tf.training.next_visit import NextVisitRecall, next_visit_recall
 from claimpt_tf.training.pretrain import pretrain, save_pretrained, write_text
+from claimpt_tf.training.run_folder import check_free
 from claimpt_tf.training.sources import check_schema, record_source, split_files
 from claimpt_tf.training.transfer import (
     Base,
@@ -78,7 +78,8 @@ def pretrain_run(
     folder = Path(output)
     transform = folder / TRANSFORM_FOLDER
     if is_chief(strategy):
-        _claim(folder, resume)
+        check_free(folder, METRICS_FILE, resume)
+        folder.mkdir(parents=True, exist_ok=True)
         if not transform.exists():
             say("computing vocabularies from the training split")
             _draw_up(transform, files["train"], base)
@@ -140,20 +141,6 @@ def pretrain_run(
         (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
     meet(strategy)
     return metrics, recall
-
-
-def _claim(folder: Path, resume: bool) -> None:
-    """Makes the run's folder, if nothing else is in it."""
-    if (folder / METRICS_FILE).exists():
-        raise ArtifactError(
-            f"{folder} holds a finished run; choose another --output or remove it"
-        )
-    if folder.exists() and any(folder.iterdir()) and not resume:
-        raise ArtifactError(
-            f"{folder} is not empty; add --resume to go on with the run in it, or "
-            "choose another --output"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _draw_up(transform: Path, files: list[str], base: Base | None) -> None:

@@ -17,8 +17,9 @@ Precision = Literal["auto", "float32", "mixed_bfloat16"]
 Distribution = Literal["auto", "none", "mirrored", "multiworker"]
 
 _CPU_FACTS = Path("/proc/cpuinfo")
-# glibc's mallopt, malloc.h: a parameter's number and its value in bytes.
-_KEEP = {-1: 2**31 - 1, -2: 64 << 20, -3: 32 << 20}  # trim, top pad, mmap from
+# glibc's mallopt, malloc.h: a parameter's number and its value. Trimmed above so many
+# bytes, grown by so many, and no tensor, however large, in a mapping of its own.
+_KEEP = {-1: 2**31 - 1, -2: 64 << 20, -4: 0}
 
 
 def keep_freed_memory() -> None:

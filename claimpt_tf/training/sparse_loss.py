@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import tensorflow as tf
 from keras import ops
 
 # Of a category that did not come, at most -log(LEAST) = 16.6 nats are counted, and
 # beyond 12 in coarse steps; the derivative is exact.
 LEAST = 2.0**-24
-_TOGETHER = 4  # rows: the product of so many numbers of at least LEAST is a float32
+_TOGETHER = 4  # logits: the product of so many numbers from LEAST to 1 is a float32
+_ALIGNED = 16  # columns: where every row begins at 64 bytes, TensorFlow need not copy
+_NOBODY = -30.0  # logit of a column that is there for alignment only
 
 
 def cross_entropy(
@@ -48,19 +51,17 @@ def cross_entropy(
         positive = ops.concatenate([positive, nothing], axis=0)
 
     def change(logits: Any) -> tuple[Any, Any]:
-        there = positive * (ops.sigmoid(logits) - 1.0)
+        chance = ops.sigmoid(logits)
+        off = ops.where(positive > 0, -1.0, -chance)
         # What `whole` will count for it is taken back.
-        value = positive * ops.softplus(-logits) + ops.log(1.0 - there)
-        return there, ops.sum(value)
+        value = positive * ops.softplus(-logits) + ops.log(1.0 - (chance + off))
+        return off, ops.sum(value)
 
     def whole(slope: Any) -> Any:
-        # softplus(x) = -log(1 - sigmoid(x)), and one logarithm serves several rows.
-        spared, categories = 1.0 - slope, ops.shape(slope)[1]
-        even = ops.shape(slope)[0] // _TOGETHER * _TOGETHER
-        rows = ops.reshape(spared[:even], (-1, _TOGETHER, categories))
-        return -ops.sum(
-            ops.log(ops.maximum(ops.prod(rows, axis=1), LEAST**_TOGETHER))
-        ) - ops.sum(ops.log(ops.maximum(spared[even:], LEAST)))
+        # softplus(x) = -log(1 - sigmoid(x)), and one logarithm serves several logits.
+        together = (-1, _TOGETHER, slope.shape[1] // _TOGETHER)
+        spared = ops.prod(ops.reshape(1.0 - slope, together), axis=1)
+        return -ops.sum(ops.log(ops.maximum(spared, LEAST**_TOGETHER)))
 
     return _linked(features, vectors, bias, ops.sigmoid, row, column, change, whole)
 
@@ -87,8 +88,10 @@ def hazard_loss(
         return ops.exp(logits) * exposure[:, None]
 
     def change(logits: Any) -> tuple[Any, Any]:
+        years = ops.take(exposure, row, axis=0)
+        off = ops.exp(logits) * (at_risk - years) - here
         # `whole` takes one off for each event.
-        return ops.exp(logits) * at_risk - here, ops.sum(here * (1.0 - logits))
+        return off, ops.sum(here * (1.0 - logits))
 
     return _linked(*log_rate, expected, row, target, change, ops.sum)
 
@@ -112,10 +115,12 @@ def _linked(
       slope_of: The derivative by the logits float32 [N, K], but at a few cells.
       row: int32 [P], rows of these cells, each cell once.
       column: int32 [P].
-      change: From the logits there the true derivative, and what `whole` does not
-        know of their loss.
+      change: From the logits there what is to be added for the true derivative, and
+        what `whole` does not know of their loss.
       whole: From the derivative [N, K] the loss of all cells.
     """
+
+    known = vectors.shape[0]
 
     @ops.custom_gradient
     def run(features: Any, vectors: Any, bias: Any) -> tuple[Any, Callable]:
@@ -123,14 +128,20 @@ def _linked(
         one = ops.ones_like(features[:, :1])
         wide = ops.transpose(ops.concatenate([features, one], axis=1))
         kernel = ops.concatenate([vectors, bias[:, None]], axis=1)
+        nobody = ops.where(ops.arange(kernel.shape[1]) < vectors.shape[1], 0.0, _NOBODY)
+        nobody = ops.tile(nobody[None], (-known % _ALIGNED, 1))
+        kernel = ops.concatenate([kernel, ops.cast(nobody, kernel.dtype)], axis=0)
         kernel = ops.cast(kernel, features.dtype)
         logits = ops.matmul(ops.transpose(wide), ops.transpose(kernel))
         logits = ops.cast(logits, "float32")
         place = ops.stack([row, column], axis=-1)
-        cell = row * ops.shape(vectors)[0] + column
-        there, rest = change(ops.take(ops.reshape(logits, (-1,)), cell, axis=0))
-        # In place, because nobody else reads what `slope_of` gives.
-        slope = ops.scatter_update(slope_of(logits), place, there)
+        cell = row * kernel.shape[0] + column
+        off, rest = change(ops.take(ops.reshape(logits, (-1,)), cell, axis=0))
+        # In place, because nobody else reads what `slope_of` gives; Keras' own
+        # scatter copies the array.
+        slope = tf.raw_ops.ScatterNdNonAliasingAdd(
+            input=slope_of(logits), indices=place, updates=off
+        )
         total = whole(slope) + rest
 
         def gradient(*args: Any, upstream: Any = None) -> tuple[Any, Any, Any]:
@@ -140,8 +151,8 @@ def _linked(
             to_kernel = ops.cast(up, features.dtype) * ops.matmul(wide, small)
             return (
                 ops.cast(up, features.dtype) * to_features,
-                ops.cast(ops.transpose(to_kernel[:-1]), vectors.dtype),
-                ops.cast(to_kernel[-1], bias.dtype),
+                ops.cast(ops.transpose(to_kernel[:-1, :known]), vectors.dtype),
+                ops.cast(to_kernel[-1, :known], bias.dtype),
             )
 
         return total, gradient

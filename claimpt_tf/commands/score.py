@@ -60,20 +60,17 @@ def score(
         --output scores
     """
     import datetime
-    import os
 
-    from claimpt_tf.serving.score import RECORDS_FOLDER, score_records
+    from claimpt_tf.serving.saved_model import resolve_version
+    from claimpt_tf.serving.score import records_of_tables, score_records
 
-    if bool(records) == bool(source and tables):
-        raise click.UsageError("give either RECORDS, or --source and --input")
+    given = sum(one is not None for one in (source, tables))
+    if given == 1 or bool(records) == bool(given):
+        raise click.UsageError("give either RECORDS, or both --source and --input")
+    resolve_version(model)  # before an hour is spent
     if source and tables:
-        kept = os.path.join(output, RECORDS_FOLDER)
-        if not os.path.isdir(kept):
-            from claimpt_tf.visits.ingest import ingest
-
-            click.echo(f"reading {tables}")
-            ingest(source, tables, kept, key_file=key_file)
-        records = (kept,)
+        click.echo(f"reading {tables}")
+        records = (records_of_tables(source, tables, output, key_file),)
     done = score_records(
         records,
         model,

@@ -36,7 +36,8 @@ from claimpt_tf.serving.saved_model import (
 from claimpt_tf.visits import records
 
 MANIFEST_FILE = "score.json"
-RECORDS_FOLDER = "records"  # in the output, of tables that are scored
+TABLES_FILE = "tables.json"  # which tables ...
+RECORDS_FOLDER = "records"  # ... were read into these records, both in the output
 _EPOCH = datetime.date(1970, 1, 1)
 _EXPLAINED = 16  # members a batch: each is scored once for every visit and code
 _CHUNK = 8192  # records in memory at once, sorted by length within
@@ -147,6 +148,55 @@ def score_records(
     return Scoring(members, len(todo), len(files) - len(todo), time.monotonic() - begun)
 
 
+def records_of_tables(
+    source: str, tables: str, output: str | Path, key_file: str | None = None
+) -> str:
+    """Reads claims tables into the output's own records, once.
+
+    Args:
+        source: an input standard of `claimpt ingest`.
+        tables: folder of the tables.
+        output: as score_records'.
+        key_file: as load_key's.
+
+    Returns:
+        The folder of records.
+
+    Raises:
+        ArtifactError: `output` has records of other tables.
+        InputError: the tables cannot be read.
+    """
+    from claimpt_tf.visits.ingest import ingest  # loads Beam
+
+    inside = sorted(one for one in Path(tables).rglob("*") if one.is_file())
+    facts = {
+        "source": source,
+        "tables": os.path.abspath(tables),
+        "files": [[str(f.relative_to(tables)), f.stat().st_size] for f in inside],
+    }
+    folder, kept = Path(output), Path(output) / RECORDS_FOLDER
+    if kept.is_dir():
+        noted = folder / TABLES_FILE
+        if not noted.exists() or json.loads(noted.read_text()) != facts:
+            raise ArtifactError(
+                f"{kept}: holds records of other tables, or of {tables} as it was "
+                "before; choose another output, or remove it"
+            )
+        return str(kept)
+    if folder.exists() and {one.name for one in folder.iterdir()} - {TABLES_FILE}:
+        raise ArtifactError(f"{folder}: is not empty; choose another output")
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_json(folder / TABLES_FILE, facts)
+    ingest(source, tables, str(kept), key_file=key_file)
+    return str(kept)
+
+
+def _write_json(path: Path, facts: dict[str, Any]) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(facts, indent=1) + "\n")
+    part.rename(path)
+
+
 def find_records(data: Sequence[str]) -> list[str]:
     """The TFRecord files that folders, patterns and paths name.
 
@@ -194,12 +244,11 @@ def _check_manifest(folder: Path, options: ScoreOptions, files: Sequence[str]) -
                 "another output, or remove it"
             )
         return
-    if folder.exists() and {one.name for one in folder.iterdir()} - {RECORDS_FOLDER}:
+    ours = {RECORDS_FOLDER, TABLES_FILE}
+    if folder.exists() and {one.name for one in folder.iterdir()} - ours:
         raise ArtifactError(f"{folder}: is not empty; choose another output")
     folder.mkdir(parents=True, exist_ok=True)
-    part = manifest.with_suffix(".part")
-    part.write_text(json.dumps(wanted, indent=1) + "\n")
-    part.rename(manifest)
+    _write_json(manifest, wanted)
 
 
 def _member_ids(options: ScoreOptions) -> pl.DataFrame:

@@ -39,7 +39,7 @@ class View:
       state: float [B, Q, width].
       visits: float [B, S, width].
       visit_place: int32 [B, S], as `TimelineBackbone.with_visits` gives it.
-      occurrences: Of all targets.
+      occurrences: Of all targets that an objective of the mix asks for.
       categories: int32 [B, V, C], category of each code, -1 for none.
       hidden: bool [B, V, C], codes that the network was not shown, or None.
     """
@@ -65,9 +65,14 @@ class Objective(keras.layers.Layer, ABC):
       targets: What can be predicted.
       weight: Factor of the loss in the mix.
       rank: Width of the targets' vectors; None for the width of the states.
+
+    Attributes:
+      hides: Share of codes that the network is not shown.
+      acute: Whether categories of acute visits are targets too, beside those of any.
     """
 
     hides = 0.0
+    acute = False
 
     def __init__(
         self,
@@ -122,6 +127,8 @@ class Windows(Objective):
     Args:
       horizons: Lengths of the windows in days.
     """
+
+    acute = True
 
     def __init__(
         self,

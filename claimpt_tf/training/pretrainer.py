@@ -73,16 +73,16 @@ class Pretrainer(keras.Model):
         del y, sample_weight
         self._evaluating = not training
         categories = ops.take(self._anywhere, x["code_ids"])
-        acute = ops.any(
-            ops.equal(x["visit_type"][..., None], np.asarray(ACUTE_TYPES)), axis=-1
-        )
-        both = [
-            categories,
-            ops.where(acute[..., None], ops.take(self._acute, x["code_ids"]), -1),
-        ]
-        known = occurrences(
-            x["visit_day"], x["visit_type"], ops.concatenate(both, axis=-1)
-        )
+        asked = categories
+        if any(objective.acute for objective in self.objectives):
+            acute = ops.any(
+                ops.equal(x["visit_type"][..., None], np.asarray(ACUTE_TYPES)), axis=-1
+            )
+            there = ops.where(
+                acute[..., None], ops.take(self._acute, x["code_ids"]), -1
+            )
+            asked = ops.concatenate([categories, there], axis=-1)
+        known = occurrences(x["visit_day"], x["visit_type"], asked)
 
         def view(outputs: Mapping[str, Any]) -> View:
             return View(x, occurrences=known, categories=categories, **outputs)

@@ -119,7 +119,6 @@ def _linked(
         what `whole` does not know of their loss.
       whole: From the derivative [N, K] the loss of all cells.
     """
-
     known = vectors.shape[0]
 
     @ops.custom_gradient

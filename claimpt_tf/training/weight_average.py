@@ -21,18 +21,18 @@ class WeightAverage:
       variables: The trainable variables.
       decay: Share of the average that is kept at each step; 0 follows exactly.
       every: Steps between two updates. The embedding of all codes is large, and the
-        average of every eighth step at `decay ** 8` is the same but for noise.
+        average of every 16th step at `decay ** 16` is the same but for noise.
 
     Example:
       >>> weight = keras.Variable([1.0])
       >>> average = WeightAverage([weight], decay=0.0)
-      >>> weight.assign([3.0]) is not None and average.update(8)
+      >>> weight.assign([3.0]) is not None and average.update(16)
       >>> with average.applied(): print(float(weight[0]))
       3.0
     """
 
     def __init__(
-        self, variables: Sequence[keras.Variable], decay: float, every: int = 8
+        self, variables: Sequence[keras.Variable], decay: float, every: int = 16
     ) -> None:
         self.variables, self.decay, self.every = list(variables), decay, every
         self.averages = [tf.Variable(v.numpy(), trainable=False) for v in variables]

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import datetime
+import shutil
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
 from claimpt_tf.claims.privacy import hash_members, load_key
 from claimpt_tf.claims.simulator.config import SimulationConfig
 from claimpt_tf.claims.simulator.simulate import simulate
 from claimpt_tf.claims.simulator.write import write_simulation
-from claimpt_tf.errors import InputError
+from claimpt_tf.cli import cli
+from claimpt_tf.errors import ArtifactError, InputError
 from claimpt_tf.serving.record_members import members_of_records
 from claimpt_tf.serving.requests import examples_to_predict_inputs, to_predict_inputs
-from claimpt_tf.serving.score import find_records
+from claimpt_tf.serving.score import find_records, records_of_tables
 from claimpt_tf.visits.ingest import ingest
 from claimpt_tf.visits.records import decode, read_records
 
@@ -71,3 +74,44 @@ def test_an_unknown_id_is_not_repeated(claims: Path) -> None:
             [str(claims / "records")], ["Jane Doe 17"], None, str(claims / "key")
         )
     assert "Jane" not in str(error.value)
+
+
+def test_tables_to_score_are_read_once_and_not_mixed(
+    claims: Path, tmp_path: Path
+) -> None:
+    tables, out, key = tmp_path / "claims", tmp_path / "out", str(claims / "key")
+    shutil.copytree(claims / "claims", tables)
+    kept = records_of_tables("tuva", str(tables), out, key)
+    first = {file: Path(file).stat().st_mtime_ns for file in find_records([kept])}
+    assert records_of_tables("tuva", str(tables), out, key) == kept
+    assert {f: Path(f).stat().st_mtime_ns for f in find_records([kept])} == first
+    with pytest.raises(ArtifactError, match="records of other tables"):
+        records_of_tables("tuva", str(claims / "claims"), out, key)
+    pl.read_parquet(tables / "eligibility.parquet").head(30).write_parquet(
+        tables / "eligibility.parquet"
+    )
+    with pytest.raises(ArtifactError, match="as it was before"):
+        records_of_tables("tuva", str(tables), out, key)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/thesis.txt").write_text("mine")
+    with pytest.raises(ArtifactError, match="is not empty"):
+        records_of_tables("tuva", str(tables), tmp_path / "full", key)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["{claims}/records", "--source", "tuva"], "give either RECORDS"),
+        (["--source", "tuva"], "give either RECORDS"),
+        (["--source", "tuva", "--input", "{claims}/claims"], "none: no such folder"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_before_reading(
+    claims: Path, tmp_path: Path, given: list[str], said: str
+) -> None:
+    words = [word.format(claims=claims) for word in given]
+    out = tmp_path / "out"
+    command = ["score", *words, "--model", "none", "--output", str(out)]
+    done = CliRunner().invoke(cli, command)
+    assert done.exit_code != 0 and said in (done.output + str(done.exception))
+    assert not out.exists()

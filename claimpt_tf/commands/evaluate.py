@@ -56,6 +56,14 @@ import click
     "--past-windows/--no-past-windows", default=True, show_default=True,
     help="Whether LightGBM on past windows, the slowest rival, is fitted too.",
 )  # fmt: skip
+@click.option(
+    "--networks/--no-networks", default=True, show_default=True,
+    help="Whether other networks are trained on the same members too: the same one "
+    "not pre-trained, a GRU, and the paper's where --paper is given.",
+)  # fmt: skip
+@click.option(
+    "--paper", help="Run of `claimpt pretrain --preset paper` on the same records."
+)
 @click.option("--source", default="", help="Input standard, for the page.")
 @click.option(
     "--simulated", is_flag=True, help="The members are simulated; the page says so."
@@ -76,6 +84,8 @@ def evaluate(
     replicates: int,
     seed: int,
     past_windows: bool,
+    networks: bool,
+    paper: str | None,
     source: str,
     simulated: bool,
     true_risk: str,
@@ -84,7 +94,8 @@ def evaluate(
     """Judge a fine-tuned network on its test split: page, figures and model card.
 
     Writes report.html, metrics.json, predictions.parquet, model_card.md and
-    recalibration.json. Baselines on counts are fitted on the same members.
+    recalibration.json. Baselines on counts and other networks are trained on the same
+    members.
 
     \b
     Examples:
@@ -106,6 +117,8 @@ def evaluate(
         raise InputError(
             "--learning-curve is of the run's own members: leave out --data"
         )
+    if paper and (data or not networks):
+        raise InputError("--paper is one of the --networks of the run's own members")
     if (shots or balanced) and not learning_curve:
         raise InputError("--shots and --balanced are of the --learning-curve: add it")
 
@@ -118,7 +131,7 @@ def evaluate(
     judge = (
         partial(evaluate_elsewhere, run, data, since=from_date and from_date.date())
         if data
-        else partial(evaluate_run, run, study=study)
+        else partial(evaluate_run, run, study=study, networks=networks, paper=paper)
     )
     found = judge(
         output=output,

@@ -24,6 +24,7 @@ from claimpt_tf.evaluation.explained import explained_examples
 from claimpt_tf.evaluation.finetuned_model import FinetunedModel
 from claimpt_tf.evaluation.finetuned_run import FinetunedRun, read_run
 from claimpt_tf.evaluation.hparams import hparams_of, write_hparams
+from claimpt_tf.evaluation.run_networks import rival_scores
 from claimpt_tf.evaluation.run_study import Study, run_study
 from claimpt_tf.evaluation.story import Story
 from claimpt_tf.evaluation.truth import BEST
@@ -43,6 +44,8 @@ def evaluate_run(
     source: str = "",
     simulated: bool = False,
     study: Study | None = None,
+    networks: bool = False,
+    paper: str | None = None,
     say: Say = lambda line: None,
 ) -> Comparison:
     """Evaluates a run of `claimpt finetune` beside its baselines.
@@ -56,6 +59,8 @@ def evaluate_run(
         source: the input standard, for the page.
         simulated: the members came from the simulator; known where `truth` is given.
         study: a learning curve to make, or to go on with.
+        networks: whether other networks are trained on the same members too.
+        paper: see `rival_scores`.
         say: called with a line about each step.
 
     Raises:
@@ -73,6 +78,8 @@ def evaluate_run(
         found.rows["train"], test, found.task, choices.seed, found.rows.get("eval"),
         say, found.unlabelled, choices.past_windows,
     )  # fmt: skip
+    if networks:
+        scores |= rival_scores(run, found, choices.seed, paper, say)
     risk = true_risk(test, found.task, truth, key_file)
     if risk is not None:
         scores[BEST] = risk
@@ -91,7 +98,7 @@ def evaluate_run(
         source,
         simulated=simulated or bool(truth),
         facts=told_facts(found.facts),
-        commands=(command_of(run, choices, *_learning_options(study)),),
+        commands=(command_of(run, choices, *_options(study, networks, paper)),),
         notes=tuple(found.facts.get("notes", ())),
         examples=examples,
         learning=learning,
@@ -159,10 +166,13 @@ def command_of(run: str, choices: Choices, *more: str) -> str:
     return " ".join([*words, *more, *chosen])
 
 
-def _learning_options(study: Study | None) -> list[str]:
+def _options(study: Study | None, networks: bool, paper: str | None) -> list[str]:
+    told = [] if networks else ["--no-networks"]
+    if paper:
+        told.append(f"--paper {Path(paper).name}")
     if study is None:
-        return []
-    told = ["--learning-curve", f"--draws {study.seeds}"]
+        return told
+    told += ["--learning-curve", f"--draws {study.seeds}"]
     told += [f"--shots {count}" for count in study.shots]
     return [*told, *(["--balanced"] if study.balanced else [])]
 

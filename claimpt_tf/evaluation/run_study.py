@@ -16,14 +16,7 @@ from claimpt_tf.evaluation.evaluate import BASELINE_NAMES, HISTORY_NAME, MODEL, 
 from claimpt_tf.evaluation.finetuned_run import FinetunedRun
 from claimpt_tf.evaluation.history_model import HistoryModel
 from claimpt_tf.evaluation.learning_curve import SEEDS, SHOTS, Learner, learning_curve
-from claimpt_tf.evaluation.network_learner import NetworkLearner
-from claimpt_tf.tasks.unlabelled import UNLABELLED
-from claimpt_tf.training.choices import FinetuneConfig
-from claimpt_tf.training.finetune_run import COHORT_FOLDER
-from claimpt_tf.training.pretrain import load_backbone
-from claimpt_tf.training.pretrain_run import TRANSFORM_FOLDER
-from claimpt_tf.training.sources import labelled_sources
-from claimpt_tf.training.transform_graph import TransformGraph
+from claimpt_tf.evaluation.run_networks import network_of
 
 STUDY_FOLDER: Final = "learning_curve"
 SUMMARY_FILE: Final = "learning_curve.parquet"
@@ -66,7 +59,7 @@ def run_study(
             "learning curve is calibrated; take more members"
         )
     train, test = found.rows["train"], found.rows["test"]
-    learners: list[Learner] = [network_of(run, found)]
+    learners: list[Learner] = [network_of(run, found, MODEL)]
     if choices.past_windows:
         try:
             past = HistoryModel(
@@ -86,25 +79,3 @@ def run_study(
     )  # fmt: skip
     summary.write_parquet(Path(output) / SUMMARY_FILE)
     return summary
-
-
-def network_of(run: str, found: FinetunedRun) -> NetworkLearner:
-    """The run's network as a learner, to be fine-tuned anew for each draw."""
-    base, cohort = found.facts["base"], Path(run) / COHORT_FOLDER
-    graph = TransformGraph.load(str(Path(base) / TRANSFORM_FOLDER))
-    splits = ["train", "eval", "test"]
-    if found.unlabelled is not None:
-        splits.append(UNLABELLED)
-    sources = labelled_sources(
-        {split: [str(cohort / f"Split-{split}" / "*")] for split in splits}, graph.layer
-    )
-    config = FinetuneConfig(**found.facts["choices"])
-    return NetworkLearner(
-        MODEL,
-        lambda: load_backbone(base, graph.codes),
-        sources,
-        "test",
-        found.task,
-        graph.codes,
-        config.model_copy(update={"recipe": found.facts["recipe"]}),
-    )

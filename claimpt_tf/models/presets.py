@@ -6,11 +6,14 @@ from typing import Any
 
 from claimpt_tf.errors import ArtifactError
 from claimpt_tf.models.backbone import ClaimBackbone
+from claimpt_tf.models.gru_backbone import GruBackbone
 from claimpt_tf.models.paper_backbone import PaperBackbone
 from claimpt_tf.models.timeline_backbone import TimelineBackbone
 
 PRESETS: dict[str, type[TimelineBackbone]] = {
-    name: family for family in (PaperBackbone, ClaimBackbone) for name in family.sizes
+    name: family
+    for family in (PaperBackbone, ClaimBackbone, GruBackbone)
+    for name in family.sizes
 }
 
 
@@ -35,6 +38,6 @@ def backbone(preset: str, codes: int, stems: int, **changes: Any) -> TimelineBac
             f"there is no preset {preset!r}; choose one of {', '.join(PRESETS)}"
         )
     family = PRESETS[preset]
-    if family is ClaimBackbone:
+    if family is not PaperBackbone:
         changes = {"stems": stems, **changes}
     return family.from_preset(preset, codes=codes, **changes)

@@ -81,8 +81,9 @@ class CppSession:
 
     Args:
         path: a version folder, the one that holds saved_model.pb.
-        threads: threads of one request and of the whole session; None leaves the
-            choice to TensorFlow (one a core).
+        threads: threads of one request; 1 runs it wholly in the thread that asks,
+            and None leaves the choice to TensorFlow (one a core). The first session
+            of a process decides for all.
 
     Raises:
         ArtifactError: not a SavedModel, or the loader refuses it; the message is
@@ -128,7 +129,8 @@ class CppSession:
             with c_api.Status(api) as status:
                 asked = protos.SessionConfig(
                     intra_op_parallelism_threads=threads or 0,
-                    inter_op_parallelism_threads=threads or 0,
+                    # A negative number is TensorFlow's word for the caller's thread.
+                    inter_op_parallelism_threads=-1 if threads == 1 else threads or 0,
                 )
                 # Grappler makes no request faster here, and the first one slower.
                 asked.graph_options.rewrite_options.disable_meta_optimizer = True

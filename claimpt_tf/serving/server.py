@@ -120,7 +120,9 @@ class LocalServer:
         grpc_port: port of gRPC; 0 takes a free one; None opens none.
         poll_seconds: time between two looks for new versions.
         workers: threads that read REST requests.
-        threads: threads inside the runtime; None leaves it to TensorFlow.
+        threads: of one request, as CppSession's. A request is some hundred small
+            steps: handing them to other threads takes longer than doing them, and
+            the cores are kept busy by requests side by side.
         batching: how requests are joined.
         limits: sizes, times and numbers of requests.
         tls: certificates of both ports; None for plain text.
@@ -147,7 +149,7 @@ class LocalServer:
         grpc_port: int | None = None,
         poll_seconds: float = 2.0,
         workers: int | None = None,
-        threads: int | None = None,
+        threads: int | None = 1,
         batching: Batching | None = None,
         limits: Limits | None = None,
         tls: Tls | None = None,

@@ -16,6 +16,7 @@ from claimpt_tf.models.backbone import ClaimBackbone
 from claimpt_tf.models.category_head import CategoryHead
 from claimpt_tf.models.classification_head import ClassificationHead
 from claimpt_tf.models.decayed_counts import COUNTED, DecayedCounts
+from claimpt_tf.models.gru_backbone import GruBackbone
 from claimpt_tf.models.index_token import IndexToken
 from claimpt_tf.models.observation_year import ObservationYear
 from claimpt_tf.models.paper_backbone import PaperBackbone
@@ -29,6 +30,7 @@ from claimpt_tf.models.token_dense import TokenDense
 from claimpt_tf.models.token_order import AskedTokens, KnownBy, VisitTokens
 from claimpt_tf.models.tree_ensemble import NO_LEAF, TreeEnsemble
 from claimpt_tf.models.visit_embedding import VisitEmbedding
+from claimpt_tf.models.visit_gru import VisitGru
 from claimpt_tf.models.window_head import WindowHead
 from tests.models.batch import CODES, STEMS
 
@@ -77,6 +79,10 @@ def paper_backbone(dtype: Any) -> PaperBackbone:
     return PaperBackbone(CODES, width=WIDTH, visits=4, dtype=dtype)
 
 
+def gru_backbone(dtype: Any) -> GruBackbone:
+    return GruBackbone(CODES, STEMS, width=WIDTH, dtype=dtype)
+
+
 def decayed_counts(dtype: Any) -> DecayedCounts:
     layer = DecayedCounts(CODES, 9, dtype=dtype)
     layer.build()
@@ -106,6 +112,7 @@ CASES = {
         lambda d: ClassificationHead(6, dtype=d), "states", "dates"
     ),
     "DecayedCounts": Case(decayed_counts, " ".join(COUNTED), "dates"),
+    "GruBackbone": Case(gru_backbone, "", "dates"),
     "IndexToken": Case(
         lambda d: IndexToken(WIDTH, dtype=d),
         "visits known_day padded query_day sex birth_day",
@@ -146,6 +153,11 @@ CASES = {
         "code_ids stem_ids visit_type visit_day visit_length log_cost birth_day",
         "visits",
     ),
+    "VisitGru": Case(
+        lambda d: VisitGru(WIDTH, dtype=d),
+        "visits known_day padded query_day sex birth_day",
+        "visits dates",
+    ),
     "VisitTokens": Case(
         lambda d: VisitTokens(dtype=d), "tokens visit_type", "visits visits"
     ),
@@ -158,6 +170,9 @@ CASES = {
     # Not classes of their own, but what is trained and what is served.
     "ClaimBackbone.with_visits": Case(
         lambda d: claim_backbone(d).with_visits(), "", "dates visits visits"
+    ),
+    "GruBackbone.with_visits": Case(
+        lambda d: gru_backbone(d).with_visits(), "", "dates visits visits"
     ),
     "PaperBackbone.with_visits": Case(
         lambda d: paper_backbone(d).with_visits(), "", "dates year year"

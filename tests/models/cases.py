@@ -171,9 +171,6 @@ CASES = {
     "ClaimBackbone.with_visits": Case(
         lambda d: claim_backbone(d).with_visits(), "", "dates visits visits"
     ),
-    "GruBackbone.with_visits": Case(
-        lambda d: gru_backbone(d).with_visits(), "", "dates visits visits"
-    ),
     "PaperBackbone.with_visits": Case(
         lambda d: paper_backbone(d).with_visits(), "", "dates year year"
     ),

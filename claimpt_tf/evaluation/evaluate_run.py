@@ -79,7 +79,10 @@ def evaluate_run(
         say, found.unlabelled, choices.past_windows,
     )  # fmt: skip
     if networks:
-        scores |= rival_scores(run, found, choices.seed, paper, say)
+        try:
+            scores |= rival_scores(run, found, choices.seed, paper, say)
+        except ClaimPTError as error:
+            say(f"other networks are left out: {error}")
     risk = true_risk(test, found.task, truth, key_file)
     if risk is not None:
         scores[BEST] = risk

@@ -104,7 +104,7 @@ def rival_scores(
     if "eval" not in found.rows:
         raise ArtifactError(
             f"{run} has no labelled row in the split eval, on which networks are "
-            "calibrated; take more members, or --no-networks"
+            "calibrated; take more members"
         )
 
     def fresh(graph: TransformGraph) -> Any:

@@ -52,6 +52,7 @@ def main(
     from claimpt_tf.evaluation.history_model import HistoryModel
     from claimpt_tf.evaluation.learning_curve import learning_curve
     from claimpt_tf.evaluation.network_learner import NetworkLearner
+    from claimpt_tf.evaluation.run_networks import PUBLISHED
     from claimpt_tf.models.presets import backbone
     from claimpt_tf.tasks.spec import load_task
     from claimpt_tf.tasks.transform import build_cohort
@@ -109,13 +110,16 @@ def main(
     ]  # fmt: skip
     if paper:
         published, theirs = sources(paper)
-        recipe = FinetuneConfig(
-            recipe="labels", layer_decay=1.0, learning_rate=1e-4, epochs=20, patience=20
-        )
         start = lambda: load_backbone(paper, published.codes)  # noqa: E731
         learners.append(
             NetworkLearner(
-                "paper's recipe", start, theirs, "fresh", task, published.codes, recipe
+                "paper's recipe",
+                start,
+                theirs,
+                "fresh",
+                task,
+                published.codes,
+                PUBLISHED,
             )
         )
     kept = [one for one in learners if not only or one.name in only]

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from claimpt_tf.models.time import DAY_FEATURES, day_features
+from claimpt_tf.models.time import DATE_FEATURES, date_features
 from claimpt_tf.models.token_dense import TokenDense
 
 TIMESCALES = (30.0, 120.0, 500.0)
@@ -45,7 +45,7 @@ class IndexToken(keras.layers.Layer):
         """Builds the parts; shapes are known from the arguments alone."""
         scales = len(TIMESCALES)
         self.sex.build((None,))
-        self.date.build((None, None, DAY_FEATURES + 1))
+        self.date.build((None, None, DATE_FEATURES))
         self.history.build((None, None, scales * (self.width + 1)))
         self.norm.build((None, None, self.width))
         self.built = True
@@ -80,10 +80,7 @@ class IndexToken(keras.layers.Layer):
             summed = ops.matmul(ops.cast(weight, dtype), visits)
             root = ops.sqrt(1.0 + total)
             parts += [summed / ops.cast(root, dtype), ops.cast(ops.log(root), dtype)]
-        last = ops.min(ops.where(seen, ago, 3650.0), axis=-1, keepdims=True)
-        date = ops.concatenate(
-            [day_features(query_day, birth_day), ops.log1p(last) / 4.0], axis=-1
-        )
+        date = date_features(query_day, birth_day, ago, seen)
         return self.norm(
             self.history(ops.concatenate(parts, axis=-1))
             + self.date(ops.cast(date, dtype))

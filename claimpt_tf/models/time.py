@@ -9,6 +9,7 @@ from keras import ops
 
 YEAR = 365.25
 DAY_FEATURES = 12
+DATE_FEATURES = DAY_FEATURES + 1
 
 
 def day_features(day: Any, birth_day: Any) -> Any:
@@ -32,3 +33,21 @@ def day_features(day: Any, birth_day: Any) -> Any:
         features += [ops.sin(angle), ops.cos(angle)]
     features += [ops.sin(season), ops.cos(season)]
     return ops.stack(features, axis=-1)
+
+
+def date_features(asked: Any, birth_day: Any, ago: Any, seen: Any) -> Any:
+    """What an asked date says: its day, and how long ago the last known visit was.
+
+    Args:
+      asked: int32 [B, Q].
+      birth_day: int32 [B].
+      ago: float32 [B, Q, V], days from each visit to the date.
+      seen: bool [B, Q, V], whether the visit was known by then.
+
+    Returns:
+      float32 [B, Q, DATE_FEATURES]; ten years where no visit was.
+    """
+    last = ops.min(ops.where(seen, ago, 3650.0), axis=-1, keepdims=True)
+    return ops.concatenate(
+        [day_features(asked, birth_day), ops.log1p(last) / 4.0], axis=-1
+    )

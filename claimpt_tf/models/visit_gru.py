@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from claimpt_tf.models.time import DAY_FEATURES, day_features
+from claimpt_tf.models.time import DATE_FEATURES, date_features
 from claimpt_tf.models.token_dense import TokenDense
 
 _LATER = 2**30  # days: where padding stands among the visits
@@ -40,7 +40,7 @@ class VisitGru(keras.layers.Layer):
     def build(self, *shapes: Any) -> None:
         """Builds the parts; shapes are known from the arguments alone."""
         self.gru.build((None, None, self.width))
-        self.date.build((None, None, DAY_FEATURES + 1))
+        self.date.build((None, None, DATE_FEATURES))
         self.sex.build((None,))
         self.norm.build((None, None, self.width))
         self.built = True
@@ -72,10 +72,7 @@ class VisitGru(keras.layers.Layer):
         last = ops.take_along_axis(read, ops.maximum(count - 1, 0)[..., None], axis=1)
         last = ops.where((count > 0)[..., None], last, 0.0)
         ago = ops.cast(query_day[:, :, None] - known_day[:, None, :], "float32")
-        gap = ops.min(ops.where(seen, ago, 3650.0), axis=-1, keepdims=True)
-        date = ops.concatenate(
-            [day_features(query_day, birth_day), ops.log1p(gap) / 4.0], axis=-1
-        )
+        date = date_features(query_day, birth_day, ago, seen)
         date = self.date(ops.cast(date, self.compute_dtype))
         return outputs, self.norm(last + date + self.sex(sex)[:, None, :])
 

@@ -183,12 +183,17 @@ def records_of_tables(
                 "before; choose another output, or remove it"
             )
         return str(kept)
-    if folder.exists() and {one.name for one in folder.iterdir()} - {TABLES_FILE}:
-        raise ArtifactError(f"{folder}: is not empty; choose another output")
-    folder.mkdir(parents=True, exist_ok=True)
+    _open(folder, {TABLES_FILE})
     _write_json(folder / TABLES_FILE, facts)
     ingest(source, tables, str(kept), key_file=key_file)
     return str(kept)
+
+
+def _open(folder: Path, ours: set[str]) -> None:
+    """Makes the output, if nothing is in it but what is ours."""
+    if folder.exists() and {one.name for one in folder.iterdir()} - ours:
+        raise ArtifactError(f"{folder}: is not empty; choose another output")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _write_json(path: Path, facts: dict[str, Any]) -> None:
@@ -244,10 +249,7 @@ def _check_manifest(folder: Path, options: ScoreOptions, files: Sequence[str]) -
                 "another output, or remove it"
             )
         return
-    ours = {RECORDS_FOLDER, TABLES_FILE}
-    if folder.exists() and {one.name for one in folder.iterdir()} - ours:
-        raise ArtifactError(f"{folder}: is not empty; choose another output")
-    folder.mkdir(parents=True, exist_ok=True)
+    _open(folder, {RECORDS_FOLDER, TABLES_FILE})
     _write_json(manifest, wanted)
 
 

@@ -252,9 +252,8 @@ def summarise(
                 continue
             summary = {}
             for metric, (points, replicates) in found.items():
-                drawn = np.take_along_axis(replicates, picks, axis=1).mean(axis=1)
-                summary[metric] = (float(points.mean()), drawn)
-                low, high = _bounds(drawn)
+                summary[metric] = _averaged(points, replicates, picks)
+                low, high = _bounds(summary[metric][1])
                 rows.append(
                     {
                         **about,
@@ -263,14 +262,49 @@ def summarise(
                         "value": summary[metric][0],
                         "low": low,
                         "high": high,
-                        "spread": float(points.std(ddof=1))
-                        if len(points) > 1
-                        else None,
+                        "spread": _spread(points),
                         **(_paired(summary[metric], first[metric]) if first else {}),
                     }
                 )
             first = first or (summary if name == names[0] else None)
     return pl.DataFrame(rows, schema=_SUMMARY, orient="row")
+
+
+def compared(
+    one: tuple[str, Sequence[Draw]],
+    other: tuple[str, Sequence[Draw]],
+    test: pl.DataFrame,
+    folder: str | os.PathLike[str],
+    metric: str = "auroc",
+    n_boot: int = REPLICATES,
+) -> dict[str, float]:
+    """Holds a model with some labels against another with more of them.
+
+    Args:
+        one: a model and its draws; their scores are averaged over the draws.
+        other: what it is held against; its replicates are drawn of their own.
+        test: labelled rows that both scored.
+        folder: where the cells of `learning_curve` are.
+        metric: a name of `CURVE_METRICS`.
+        n_boot: bootstrap replicates, of the same test members for both.
+
+    Returns:
+        difference, difference_low, difference_high and p.
+
+    Raises:
+        ArtifactError: one of the two has no figure.
+    """
+    labels = test["label"].to_numpy().astype(np.float64)
+    patients = Draws(test["patient_id"].to_numpy(), n_boot)
+    metrics, generator = {metric: default_metrics()[metric]}, np.random.default_rng(0)
+    sides = []
+    for name, draws in (one, other):
+        found = _figures_of(Path(folder), name, draws, labels, metrics, patients)
+        if isinstance(found, str):
+            raise ArtifactError(f"{name}: {found}")
+        picks = generator.integers(0, len(draws), (n_boot, len(draws)))
+        sides.append(_averaged(*found[metric], picks))
+    return _paired(*sides)
 
 
 _SUMMARY: Final = {
@@ -332,14 +366,16 @@ def _figures_of(
     }
 
 
-def _chosen(
-    train: pl.DataFrame, k: int, seed: int, balanced: bool
-) -> NDArray[np.bool_]:
-    return draw_shots(train, k, seed, balanced=balanced).to_numpy()
-
-
 def _spread(points: Floats) -> float | None:
     return float(points.std(ddof=1)) if len(points) > 1 else None
+
+
+def _averaged(
+    points: Floats, replicates: Floats, picks: NDArray[np.int64]
+) -> tuple[float, Floats]:
+    """Mean over draws, and its bootstrap replicates of drawn draws."""
+    drawn = np.take_along_axis(replicates, picks, axis=1).mean(axis=1)
+    return float(points.mean()), drawn
 
 
 def _bounds(drawn: Floats) -> tuple[float, float]:

@@ -21,8 +21,6 @@ from claimpt_tf.training.finetune_run import question_of
 from claimpt_tf.training.scores import Scorer, risk_columns
 from claimpt_tf.training.sources import with_rows
 
-ADAPTATIONS = 2  # networks adapted; replicates take turns with them
-
 
 class NetworkLearner:
     """A network that is fine-tuned on the labels it may see.
@@ -40,6 +38,7 @@ class NetworkLearner:
         task: the question.
         codes: the vocabulary, in file order.
         config: choices; the recipe is not `auto`.
+        adaptations: how many networks are adapted; replicates take turns with them.
     """
 
     def __init__(
@@ -51,10 +50,11 @@ class NetworkLearner:
         task: Task,
         codes: Sequence[str],
         config: FinetuneConfig,
+        adaptations: int = 2,
     ) -> None:
         self.name, self._start, self._sources = name, start, sources
         self._scored, self._question, self._codes = scored, question_of(task), codes
-        self._config = config
+        self._config, self._adaptations = config, adaptations
         self._adapted: dict[int, Adapted] = {}
 
     def scores(self, chosen: NDArray[np.bool_], seed: int) -> Floats:
@@ -65,7 +65,7 @@ class NetworkLearner:
         return np.asarray(risk_columns(self._scored, rows)["probability"])
 
     def _by_past(self, labelled: tf.data.Dataset, seed: int) -> Scorer:
-        number = seed % ADAPTATIONS
+        number = seed % self._adaptations
         if number not in self._adapted:
             keras.utils.set_random_seed(number + 1)
             self._adapted[number] = adapt(

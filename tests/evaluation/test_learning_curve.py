@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from claimpt_tf.errors import ArtifactError, TaskError
 from claimpt_tf.evaluation.baselines import LIGHTGBM, CountMatrices
 from claimpt_tf.evaluation.count_learner import CountLearner
-from claimpt_tf.evaluation.learning_curve import draws_of, learning_curve
+from claimpt_tf.evaluation.learning_curve import compared, draws_of, learning_curve
 from claimpt_tf.tasks.shots import shots
 
 
@@ -98,6 +98,24 @@ def test_figures_are_means_over_seeds_and_cells_are_kept(frames, tmp_path) -> No
     assert more.filter(pl.col("shots") == 8).equals(
         found.filter((pl.col("shots") == 8) & (pl.col("model") == "a / b"))
     )
+
+
+def test_few_labels_are_held_against_many_on_the_same_members(frames, tmp_path) -> None:
+    train, test = frames
+    few, many = Noisy("few", test), Noisy("many", test)
+    curve = {"shots": (8,), "seeds": (0, 1, 2), "n_boot": 200}
+    found = learning_curve([few, many], train, test, tmp_path, **curve)
+    auroc = found.filter(pl.col("metric") == "auroc")
+    value = dict(zip(auroc["model"] + auroc["shots"].cast(str).fill_null("all"),
+                     auroc["value"], strict=True))  # fmt: skip
+    draws = draws_of(train, (8,), (0, 1, 2))
+    gap = compared(("few", draws[:3]), ("many", draws[3:]), test, tmp_path)
+    assert gap["difference"] == pytest.approx(value["few8"] - value["manyall"])
+    assert gap["difference_low"] < gap["difference_high"] < 0 and gap["p"] < 0.05
+    same = compared(("few", draws[3:]), ("many", draws[3:]), test, tmp_path)
+    assert same["difference"] == 0 and same["p"] == 1
+    with pytest.raises(ArtifactError, match="fewer: not trained yet"):
+        compared(("fewer", draws[:3]), ("many", draws[3:]), test, tmp_path)
 
 
 @pytest.mark.slow

@@ -7,8 +7,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 failed=() ran=0
 run() { # a name for the closing line, then pytest's marker expression
-  # Two processes, a file at a time: half the time on two cores.
-  .venv/bin/python -m pytest -n "${PYTEST_WORKERS:-2}" --dist loadfile -m "$2" "${@:3}"
+  # Two processes: half the time on two cores. tests/conftest.py says who does what.
+  .venv/bin/python -m pytest -n "${PYTEST_WORKERS:-2}" --no-loadscope-reorder \
+    -m "$2" "${@:3}"
   local status=$?
   # 5: nothing was selected, as when the arguments pick tests of the other kind.
   [ $status -eq 5 ] || ran=$((ran + 1))

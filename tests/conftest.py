@@ -6,8 +6,10 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -18,6 +20,17 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("MPLBACKEND", "agg")
 
+# Two files that share one run of the pipeline, which only one process should make.
+SHARED_RUN = (
+    "tests/pipeline/test_end_to_end.py",
+    "tests/pipeline/test_evaluated_run.py",
+)
+# Begun first, so that no process has minutes to do when the other is done.
+LONGEST = (
+    *SHARED_RUN,
+    "tests/training/test_distributed.py",
+    "tests/serving/test_export",
+)
 _SETTINGS = pytest.StashKey[Path]()
 
 
@@ -40,7 +53,26 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast tests first, so that a broken rule shows before a pipeline is trained."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        slow = item.get_closest_marker("slow") is not None
+        found = (at for at, name in enumerate(LONGEST) if item.nodeid.startswith(name))
+        return slow, next(found, len(LONGEST))
+
+    items.sort(key=place)
+
+
+class _ByFile(LoadFileScheduling):
+    """A file at a time, and what shares the pipeline's run together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return SHARED_RUN[0] if file in SHARED_RUN else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFile:
+    """Used whenever there are several test processes."""
+    return _ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -81,7 +81,7 @@ class NetworkLearner:
         return self._adapted[number].scorer
 
     def _by_labels(self, labelled: tf.data.Dataset, seed: int) -> Scorer:
-        keras.utils.set_random_seed(seed)  # of weights that start fresh
+        keras.utils.set_random_seed(seed + 1)  # of weights that start fresh
         *_, scorer = finetune(
             self._start(),
             labelled,

@@ -132,8 +132,12 @@ class CppSession:
                     # A negative number is TensorFlow's word for the caller's thread.
                     inter_op_parallelism_threads=-1 if threads == 1 else threads or 0,
                 )
+                graph = asked.graph_options
                 # Grappler makes no request faster here, and the first one slower.
-                asked.graph_options.rewrite_options.disable_meta_optimizer = True
+                graph.rewrite_options.disable_meta_optimizer = True
+                # A call that stays one costs each request steps, and a signature's
+                # first request most of a second: it is then optimised by itself.
+                graph.optimizer_options.do_function_inlining = True
                 config = asked.SerializeToString()
                 api.TF_SetConfig(options, config, len(config), status.pointer)
                 self._session = api.TF_LoadSessionFromSavedModel(

@@ -65,7 +65,11 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
         "inter_op_parallelism_threads": (5, "int32"),
         "graph_options": (10, "GraphOptions"),
     },
-    "GraphOptions": {"rewrite_options": (10, "RewriterConfig")},
+    "GraphOptions": {
+        "optimizer_options": (3, "OptimizerOptions"),
+        "rewrite_options": (10, "RewriterConfig"),
+    },
+    "OptimizerOptions": {"do_function_inlining": (4, "bool")},
     "RewriterConfig": {"disable_meta_optimizer": (19, "bool")},
     "Tensor": {
         "dtype": (1, "int32"),

@@ -213,7 +213,7 @@ class FinetuneConfig(BaseModel):
     max_visits: int = Field(64, ge=2)
     max_codes: int = Field(10, ge=1)
     patience: int = Field(2, ge=1)
-    seed: int = 7
+    seed: int = Field(7, ge=0)
 
     @property
     def limits(self) -> Limits:

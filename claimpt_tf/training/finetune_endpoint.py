@@ -56,7 +56,8 @@ def finetune_endpoint(
         raise TaskError(
             "recipe adapt needs labels that are yes or no; take labels, head or auto"
         )
-    keras.utils.set_random_seed(config.seed)
+    # TensorFlow's shuffle takes no drawn seed beside a global one of 0.
+    keras.utils.set_random_seed(config.seed + 1)
     model = endpoint_model(backbone, endpoint.outputs)
     scorer = Scorer(model, config.limits, endpoint.targets)
     rows, recipe = scorer(train), config.recipe

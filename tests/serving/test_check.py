@@ -40,8 +40,6 @@ def test_a_python_op_is_reported(
     check = check_servable(saved_models["python_op"], examples)
     assert check.python_ops == ["EagerPyFunc"]
     assert "it holds operations that need Python: EagerPyFunc" in check.problems
-    assert any("'serving_default' fails in C++" in p for p in check.problems)
-    assert any("a warm-up request" in p for p in check.problems)
 
 
 def test_signatures_that_disagree_and_wrong_scores(

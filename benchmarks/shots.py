@@ -55,32 +55,29 @@ RECIPES: dict[str, dict[str, Any]] = {
 @click.option("--output", required=True, help="The study's folder.")
 @click.option("--seeds", default=SEEDS, show_default=True, help="Replicates.")
 @click.option("--shots", multiple=True, type=int, default=SHOTS, show_default=True)
+@click.option("--processes", default=2, show_default=True, help="Cells at once.")
 @click.option("--adaptations", default=3, show_default=True, help="Networks adapted.")
 @click.option("--recipes", is_flag=True, help="Ways to train on the labels.")
 @click.option("--only", multiple=True, help="Models to train now; others are kept.")
 def main(
     data: str, test: str, base: str, paper: str | None, truth: str | None,
     key_file: str | None, task_name: str, output: str, seeds: int,
-    shots: tuple[int, ...], adaptations: int, recipes: bool, only: tuple[str, ...],
+    shots: tuple[int, ...], processes: int, adaptations: int, recipes: bool,
+    only: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Trains what is missing, and shows the table."""
     from claimpt_tf.evaluation.baselines import LIGHTGBM, LOGISTIC, CountMatrices
+    from claimpt_tf.evaluation.cells import draws_of
     from claimpt_tf.evaluation.count_learner import CountLearner
     from claimpt_tf.evaluation.evaluate import true_risk
     from claimpt_tf.evaluation.finetuned_run import labelled_rows
     from claimpt_tf.evaluation.history_model import HistoryModel
-    from claimpt_tf.evaluation.learning_curve import compared, draws_of, learning_curve
-    from claimpt_tf.evaluation.network_learner import NetworkLearner
+    from claimpt_tf.evaluation.learning_curve import compared, learning_curve
+    from claimpt_tf.evaluation.network_learner import SAME, NetworkLearner
     from claimpt_tf.evaluation.run_networks import PUBLISHED
-    from claimpt_tf.models.presets import backbone
     from claimpt_tf.tasks.spec import load_task
     from claimpt_tf.tasks.transform import build_cohort
     from claimpt_tf.training.choices import FinetuneConfig
-    from claimpt_tf.training.pretrain import load_backbone
-    from claimpt_tf.training.pretrain_run import TRANSFORM_FOLDER
-    from claimpt_tf.training.sources import labelled_sources
-    from claimpt_tf.training.transform_graph import TransformGraph
-    from claimpt_tf.visits.ids import FIRST_CODE
     from claimpt_tf.visits.splits import SPLITS
 
     task, folder = load_task(task_name), Path(output) / task_name
@@ -90,24 +87,18 @@ def main(
         if not cohort.exists():
             build_cohort(task, records, str(cohort))
 
-    def learner(name: str, run: str, fresh: bool = False, **choices: Any) -> Any:
-        graph = TransformGraph.load(str(Path(run) / TRANSFORM_FOLDER))
-        patterns = {
-            split: [f"{own}/Split-{split}/*"]
-            for split in ("train", "eval", "unlabelled")
-        }
-        patterns["fresh"] = [f"{others}/Split-{split}/*" for split in SPLITS]
+    files = {
+        split: [f"{own}/Split-{split}/*"] for split in ("train", "eval", "unlabelled")
+    }
+    files["fresh"] = [f"{others}/Split-{split}/*" for split in SPLITS]
 
-        def start() -> Any:
-            if fresh:
-                codes, stems = FIRST_CODE + len(graph.codes), FIRST_CODE + graph.stems
-                return backbone("small", codes, stems)
-            return load_backbone(run, graph.codes)
-
+    def learner(
+        name: str, run: str, fresh: str | None = None, **choices: Any
+    ) -> NetworkLearner:
+        config = FinetuneConfig(**choices)
         return NetworkLearner(
-            name, start, labelled_sources(patterns, graph.layer), "fresh", task,
-            graph.codes, FinetuneConfig(**choices), adaptations,
-        )  # fmt: skip
+            name, run, files, "fresh", task, config, fresh, adaptations
+        )
 
     train = labelled_rows(own, "train")
     # In the order in which their files are read.
@@ -128,11 +119,11 @@ def main(
         past.name = PAST
         learners = [
             learner(NETWORK, base, recipe="adapt"),
-            learner(FRESH, base, fresh=True, recipe="adapt"),
+            learner(FRESH, base, fresh=SAME, recipe="adapt"),
             past,
             *(CountLearner(kind, matrices) for kind in (LOGISTIC, LIGHTGBM)),
             learner(LABELS, base, recipe="labels"),
-            learner(FRESH_LABELS, base, fresh=True, recipe="labels"),
+            learner(FRESH_LABELS, base, fresh=SAME, recipe="labels"),
         ]
         if paper:
             published = PUBLISHED.model_dump()
@@ -141,7 +132,7 @@ def main(
     kind = "recipes" if recipes else "study"
     place, seen = folder / kind, range(seeds)
     summary = learning_curve(
-        kept, train, asked, place, shots=shots, seeds=seen, say=say
+        kept, train, asked, place, shots=shots, seeds=seen, processes=processes, say=say
     )
     summary.write_parquet(folder / f"{kind}.parquet")
     show(summary, f"{task_name}: {asked.height:,} test dates, simulated")

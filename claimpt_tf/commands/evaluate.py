@@ -36,6 +36,11 @@ import click
     help="Of the learning curve: also as many with as without the outcome.",
 )
 @click.option(
+    "--processes", default=1, show_default=True, type=click.IntRange(1),
+    help="Of the learning curve: trainings at once, each with a core of its own and "
+    "some 2 GiB.",
+)  # fmt: skip
+@click.option(
     "--capacity", default=0.05, show_default=True,
     type=click.FloatRange(0, min_open=True),
     help="Share of rows that a care team can take up; from 1 on, a number of rows.",
@@ -79,6 +84,7 @@ def evaluate(
     shots: tuple[int, ...],
     draws: int,
     balanced: bool,
+    processes: int,
     capacity: float,
     threshold: float | None,
     replicates: int,
@@ -119,15 +125,19 @@ def evaluate(
         )
     if paper and (data or not networks):
         raise InputError("--paper is one of the --networks of the run's own members")
-    if (shots or balanced) and not learning_curve:
-        raise InputError("--shots and --balanced are of the --learning-curve: add it")
+    if (shots or balanced or processes > 1) and not learning_curve:
+        raise InputError(
+            "--shots, --balanced and --processes are of the --learning-curve: add it"
+        )
 
     from claimpt_tf.evaluation.elsewhere import evaluate_elsewhere
     from claimpt_tf.evaluation.evaluate import Choices
     from claimpt_tf.evaluation.evaluate_run import evaluate_run
     from claimpt_tf.evaluation.run_study import Study
 
-    study = Study(shots or Study().shots, draws, balanced) if learning_curve else None
+    study = None
+    if learning_curve:
+        study = Study(shots or Study().shots, draws, balanced, processes)
     judge = (
         partial(evaluate_elsewhere, run, data, since=from_date and from_date.date())
         if data

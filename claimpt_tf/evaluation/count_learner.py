@@ -32,5 +32,5 @@ class CountLearner:
         self.name, self._kind, self._matrices = name or kind, kind, matrices
 
     def scores(self, chosen: NDArray[np.bool_], seed: int) -> Floats:
-        """See `claimpt_tf.evaluation.learning_curve.Learner.scores`."""
+        """See `claimpt_tf.evaluation.cells.Learner.scores`."""
         return FITS[self._kind](self._matrices.counted(chosen, seed), seed)

@@ -80,7 +80,7 @@ def evaluate_run(
     )  # fmt: skip
     if networks:
         try:
-            scores |= rival_scores(run, found, choices.seed, paper, say)
+            scores |= dict(rival_scores(run, found, choices.seed, paper, say))
         except ClaimPTError as error:
             say(f"other networks are left out: {error}")
     risk = true_risk(test, found.task, truth, key_file)

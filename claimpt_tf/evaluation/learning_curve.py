@@ -1,146 +1,32 @@
-"""Learning curves: how good a model is with k labels, over many models at once.
-
-A cell is one model trained on one draw of k shots. Cells are kept as they are done,
-so that an interrupted study goes on where it stood and new models or shots are added
-to an old one. Draws are those of `claimpt_tf.tasks.shots`: nested in k, in EHRSHOT's
-balanced way or as members come.
-"""
+"""Learning curves: how good a model is with k labels, over many models at once."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import multiprocessing
 import os
-import re
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
+from numpy.typing import NDArray
 
-from claimpt_tf.errors import ArtifactError, TaskError
+from claimpt_tf.errors import ArtifactError
 from claimpt_tf.evaluation.bootstrap import LEVEL, REPLICATES, Draws
+from claimpt_tf.evaluation.cells import (
+    SEEDS,
+    SHOTS,
+    Draw,
+    Learner,
+    draws_of,
+    open_study,
+    scores_of,
+    train_missing,
+)
 from claimpt_tf.evaluation.metrics import Metric, checked, default_metrics
 from claimpt_tf.evaluation.weighted import Floats, Weighted
-from claimpt_tf.tasks.shots import shots as draw_shots
 
-SHOTS: Final = (8, 16, 32, 64, 128, 256)
-SEEDS: Final = (0, 1, 2)
 CURVE_METRICS: Final = ("auroc", "auprc", "brier")
-_STUDY, _CELLS = "study.json", "cells"
-
-
-class Learner(Protocol):
-    """Anything that learns from the labels it is allowed to see.
-
-    A class with these two members is enough; it need not inherit from this one. With
-    several processes it is pickled once a process, so it should hold frames, arrays
-    or paths, and load networks when it is first asked for scores.
-
-    Attributes:
-        name: what tables, plots and the kept cells call it; unique in a study.
-
-    >>> class Prevalence:
-    ...     name = "prevalence"
-    ...
-    ...     def __init__(self, labels, test_rows):
-    ...         self.labels, self.test_rows = labels, test_rows
-    ...
-    ...     def scores(self, chosen, seed):
-    ...         return np.full(self.test_rows, self.labels[chosen].mean())
-    >>> learner: Learner = Prevalence(np.array([0, 1, 1]), test_rows=2)
-    >>> learner.scores(np.array([True, True, False]), seed=0).tolist()
-    [0.5, 0.5]
-    """
-
-    name: str
-
-    def scores(self, chosen: NDArray[np.bool_], seed: int) -> ArrayLike:
-        """Probabilities of the study's test rows.
-
-        Args:
-            chosen: which rows of the study's training frame have a label that may be
-                used, bool (training rows,). What needs no label, such as the past of
-                every training member, may be used of all rows.
-            seed: of everything random in this training.
-
-        Returns:
-            Probabilities in [0, 1], (test rows,), in the test frame's order.
-
-        Raises:
-            TaskError: there is nothing to learn from; the cell is kept as not
-                estimable with this reason.
-        """
-
-
-@dataclass(frozen=True)
-class Draw:
-    """The rows whose labels one cell may use.
-
-    Attributes:
-        shots: k; None for all there are.
-        balanced: k of each class, one row a member.
-        seed: of the draw and of the training.
-        chosen: bool (training rows,).
-    """
-
-    shots: int | None
-    balanced: bool
-    seed: int
-    chosen: NDArray[np.bool_]
-
-    @property
-    def key(self) -> str:
-        """Names the draw in files."""
-        kind = "balanced" if self.balanced else "as-come"
-        return f"{kind}-{self.shots or 'all'}-{self.seed}"
-
-
-def draws_of(
-    train: pl.DataFrame,
-    shots: Sequence[int] = SHOTS,
-    seeds: Sequence[int] = SEEDS,
-    balanced: bool = False,
-    everything: bool = True,
-) -> list[Draw]:
-    """The draws of a study, smallest first.
-
-    Args:
-        train: patient_id, index_day and label of the training rows.
-        shots: numbers of labelled members (balanced: of each class); those beyond
-            what there is are left out.
-        seeds: one draw and training each.
-        balanced: draw in EHRSHOT's way.
-        everything: also train on all rows; balanced studies have no such point.
-    """
-    label = train["label"]
-    rarest = min(
-        train.filter(label == one)["patient_id"].n_unique() for one in label.unique()
-    )
-    most = rarest if balanced else train["patient_id"].n_unique() - 1
-    wanted = [k for k in sorted(set(shots)) if k <= most]
-    found = [
-        Draw(
-            k, balanced, seed, draw_shots(train, k, seed, balanced=balanced).to_numpy()
-        )
-        for k in wanted
-        for seed in seeds
-    ]
-    if everything and not balanced:
-        every = np.ones(train.height, bool)
-        found += [Draw(None, False, seed, every) for seed in seeds]
-    if not found:
-        raise TaskError(
-            f"no draw of {', '.join(map(str, shots))} shots is possible: the rarest "
-            f"class has {rarest} members; give fewer shots"
-        )
-    return found
 
 
 def learning_curve(
@@ -182,32 +68,14 @@ def learning_curve(
     if not names or len(set(names)) < len(names):
         raise ArtifactError(f"learners need names of their own, not {', '.join(names)}")
     place = Path(folder)
-    _open_study(place, train, test)
+    open_study(place, train, test)
     draws = [
         draw
         for kind in balanced
         for draw in draws_of(train, shots, seeds, kind, everything=True)
     ]
-    missing = [
-        (number, draw)
-        for draw in draws
-        for number, name in enumerate(names)
-        if not _kept(place, name, draw)
-    ]
-    total = len(draws) * len(names)
-    done = total - len(missing)
-    say(f"{total} cells, {done} of them already done")
-    for number, draw, result in _trained(learners, missing, processes):
-        name = names[number]
-        if isinstance(result, str):
-            _write(_path(place, name, draw).with_suffix(".json"), {"reason": result})
-        else:
-            given = checked(test["label"].to_numpy(), result, name)
-            scores = np.empty(len(given))
-            scores[given.order] = given.scores
-            _write_scores(_path(place, name, draw), scores)
-        done += 1
-        say(f"{done}/{total}  {name}  {draw.key}")
+    labels = test["label"].to_numpy()
+    train_missing(learners, draws, place, labels, processes, say)
     return summarise(names, train, test, place, draws, n_boot)
 
 
@@ -339,13 +207,10 @@ def _figures_of(
     """Metric -> (seeds,) and (replicates, seeds); or why there are none."""
     found: dict[str, list[tuple[float, Floats]]] = {metric: [] for metric in metrics}
     for draw in draws:
-        path = _path(folder, name, draw)
-        if not path.exists():
-            reason = path.with_suffix(".json")
-            if reason.exists():
-                return str(json.loads(reason.read_text())["reason"])
-            return "not trained yet"
-        ranked = checked(labels, pl.read_parquet(path)["score"].to_numpy(), name)
+        scores = scores_of(folder, name, draw)
+        if isinstance(scores, str):
+            return scores
+        ranked = checked(labels, scores, name)
         places = patients.patient_of_row[ranked.order]
         parts: dict[str, list[Floats]] = {metric: [] for metric in metrics}
         for weights in patients:
@@ -403,94 +268,3 @@ def _counts(train: pl.DataFrame, draws: Sequence[Draw]) -> dict[str, float]:
         "rows": float(np.mean([one.height for one in chosen])),
         "events": float(np.mean([int(one["label"].sum()) for one in chosen])),
     }
-
-
-_Result = ArrayLike | str
-
-
-def _trained(
-    learners: Sequence[Learner], cells: Sequence[tuple[int, Draw]], processes: int
-) -> Iterator[tuple[int, Draw, _Result]]:
-    if processes <= 1 or len(cells) < 2:
-        for number, draw in cells:
-            yield number, draw, _train(learners[number], draw)
-        return
-    # A forked TensorFlow hangs; fresh processes do not.
-    with ProcessPoolExecutor(
-        processes,
-        multiprocessing.get_context("spawn"),
-        initializer=_keep,
-        initargs=(list(learners),),
-    ) as pool:
-        waiting = {
-            pool.submit(_train_kept, number, draw): (number, draw)
-            for number, draw in cells
-        }
-        for future in as_completed(waiting):
-            yield *waiting[future], future.result()
-
-
-_learners: list[Learner] = []
-
-
-def _keep(learners: list[Learner]) -> None:
-    threadpool_limits(1)  # two processes of two threads each wait for each other
-    _learners[:] = learners
-
-
-def _train_kept(number: int, draw: Draw) -> _Result:
-    return _train(_learners[number], draw)
-
-
-def _train(learner: Learner, draw: Draw) -> _Result:
-    try:
-        return np.asarray(learner.scores(draw.chosen, draw.seed), dtype=np.float64)
-    except TaskError as error:
-        return str(error)
-
-
-def _open_study(folder: Path, train: pl.DataFrame, test: pl.DataFrame) -> None:
-    """Makes the folder, or refuses one with cells of other rows."""
-    digest = hashlib.sha256()
-    for frame in (train, test):
-        table = frame.select(
-            pl.col("patient_id").cast(pl.String),
-            pl.col("index_day").cast(pl.Int64),
-            pl.col("label").cast(pl.Int64),
-        )
-        digest.update(table.hash_rows(seed=0).to_numpy().tobytes())
-        digest.update(b"|")
-    identity = {"rows": digest.hexdigest()}
-    (folder / _CELLS).mkdir(parents=True, exist_ok=True)
-    study = folder / _STUDY
-    if not study.exists():
-        _write(study, identity)
-    elif json.loads(study.read_text()) != identity:
-        raise ArtifactError(
-            f"{folder} holds a learning curve of other rows; choose another folder or "
-            "remove it"
-        )
-
-
-def _path(folder: Path, name: str, draw: Draw) -> Path:
-    # The digest keeps apart names that are alike but for signs.
-    plain = re.sub(r"\W+", "-", name).strip("-")
-    digest = hashlib.sha256(name.encode()).hexdigest()[:6]
-    return folder / _CELLS / f"{plain}-{digest}-{draw.key}.parquet"
-
-
-def _kept(folder: Path, name: str, draw: Draw) -> bool:
-    path = _path(folder, name, draw)
-    return path.exists() or path.with_suffix(".json").exists()
-
-
-def _write(path: Path, content: dict[str, str]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(content) + "\n", encoding="utf-8")
-    os.replace(part, path)
-
-
-def _write_scores(path: Path, scores: Floats) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    pl.DataFrame({"score": scores}).write_parquet(part)
-    os.replace(part, path)

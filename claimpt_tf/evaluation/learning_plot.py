@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 from matplotlib.ticker import FixedLocator, NullLocator
@@ -22,37 +24,67 @@ def learning_lines(summary: pl.DataFrame | None) -> list[Line]:
 
 
 def learning_plots(summary: pl.DataFrame | None, metric: str, title: str) -> list[Plot]:
-    """A plot a kind of draw (as members come, balanced); no study, no plot.
+    """Plots a kind of draw (as members come, balanced): by members, and by outcomes.
 
     Args:
-        summary: what `learning_curve` gives.
+        summary: what `learning_curve` gives; no study, no plot.
         metric: a name of `CURVE_METRICS`.
         title: of the figure.
     """
     if summary is None:
         return []
     rows = summary.filter(pl.col("metric") == metric, pl.col("value").is_not_null())
-    return [
-        _plot(rows.filter(pl.col("balanced") == balanced), learning_lines(summary),
-              metric, title, balanced)
-        for balanced in rows["balanced"].unique(maintain_order=True)
-    ]  # fmt: skip
+    lines, found = learning_lines(summary), []
+    for balanced in rows["balanced"].unique(maintain_order=True):
+        some = rows.filter(pl.col("balanced") == balanced)
+        kind = "as many with as without the outcome" if balanced else "as members come"
+        short = "balanced" if balanced else "as-come"
+        told = (
+            f"Labelled members were drawn {kind}; every model saw the same ones. "
+            "Points are means over replicates, whiskers 95% intervals over test "
+            "members and draws."
+        )
+        by_members = _Axis("members", f"learning-{metric}-{short}", "labels", told)
+        seen = (
+            "The same by rows with the outcome, which is what there is to learn from; "
+            f"draws with fewer than {SMALLEST_CELL} of them are left out."
+        )
+        by_events = _Axis("events", f"events-{metric}-{short}", "outcomes", seen)
+        found.append(_plot(some, lines, title, by_members))
+        enough = some.filter(pl.col("events") >= SMALLEST_CELL)
+        if enough["events"].n_unique() > 1 and not balanced:
+            found.append(_plot(enough, lines, title, by_events))
+    return found
 
 
-def _plot(
-    rows: pl.DataFrame, lines: list[Line], metric: str, title: str, balanced: bool
-) -> Plot:
-    points = rows.select("members", "events").unique().sort("members")
-    members = points["members"].to_numpy()
+@dataclass(frozen=True)
+class _Axis:
+    """What a curve is drawn over: a column of the summary, and how it is told."""
+
+    column: str
+    name: str
+    of: str
+    note: str
+
+
+def _plot(rows: pl.DataFrame, lines: list[Line], title: str, axis: _Axis) -> Plot:
+    points = rows.select("members", "events").unique().sort(axis.column)
+    places = points[axis.column].to_numpy()
+    by_members = axis.column == "members"
     told = []
     with plot_style():
-        figure, axes = blank("Labelled members, and rows with the outcome", title)
-        span = np.log(members[-1] / members[0]) if len(members) > 1 else 1.0
+        label = (
+            "Labelled members, and rows with the outcome"
+            if by_members
+            else "Rows with the outcome"
+        )
+        figure, axes = blank(label, title)
+        span = np.log(places[-1] / places[0]) if len(places) > 1 else 1.0
         for place, line in enumerate(lines):
-            own = rows.filter(pl.col("model") == line.model).sort("members")
+            own = rows.filter(pl.col("model") == line.model).sort(axis.column)
             if not own.height:
                 continue
-            x = own["members"].to_numpy() * np.exp(_ASIDE * span * place)
+            x = own[axis.column].to_numpy() * np.exp(_ASIDE * span * place)
             axes.vlines(x, own["low"], own["high"], color=line.colour, linewidth=0.9)
             draw(axes, line, x, own["value"].to_numpy())
             axes.plot(x, own["value"], "o", color=line.colour, markersize=3.5)
@@ -60,25 +92,28 @@ def _plot(
                 f"{line.model}: "
                 + ", ".join(
                     f"{value:.3f} with {count:,.0f}"
-                    for value, count in own.select("value", "members").iter_rows()
+                    for value, count in own.select("value", axis.column).iter_rows()
                 )
             )
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(FixedLocator(members.tolist()))
+        axes.xaxis.set_major_locator(FixedLocator(places.tolist()))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xticks(
-            members,
-            [f"{count:,.0f}\n{_shown(events)}" for count, events in points.iter_rows()],
+            places,
+            [
+                f"{count:,.0f}\n{_shown(events)}" if by_members else f"{events:,.0f}"
+                for count, events in points.iter_rows()
+            ],
         )
-    kind = "as many with as without the outcome" if balanced else "as members come"
+    note = axis.note
+    if by_members:
+        note += " Below each number of members, how many of their rows had the outcome."
     return finished(
         figure,
-        f"learning-{metric}-{'balanced' if balanced else 'as-come'}",
-        f"{title} by number of labels",
-        f"Labelled members were drawn {kind}; every model saw the same ones. Points "
-        "are means over replicates, whiskers 95% intervals over test members and "
-        "draws. Below each number of members, how many of their rows had the outcome.",
-        f"{title} by labelled members. {'; '.join(told)}.",
+        axis.name,
+        f"{title} by number of {axis.of}",
+        note,
+        f"{title} by {label.lower()}. {'; '.join(told)}.",
     )
 
 

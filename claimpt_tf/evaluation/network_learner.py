@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
 
 import keras
 import numpy as np
@@ -11,6 +13,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from claimpt_tf.evaluation.weighted import Floats
+from claimpt_tf.models.presets import backbone
 from claimpt_tf.models.risk_model import risk_model
 from claimpt_tf.tasks.spec import Task
 from claimpt_tf.tasks.unlabelled import UNLABELLED
@@ -18,8 +21,15 @@ from claimpt_tf.training.adaptation import Adapted, adapt
 from claimpt_tf.training.choices import FinetuneConfig
 from claimpt_tf.training.finetune import finetune
 from claimpt_tf.training.finetune_run import question_of
+from claimpt_tf.training.pretrain import load_backbone
+from claimpt_tf.training.pretrain_run import TRANSFORM_FOLDER
 from claimpt_tf.training.scores import Scorer, risk_columns
-from claimpt_tf.training.sources import with_rows
+from claimpt_tf.training.sources import labelled_sources, with_rows
+from claimpt_tf.training.transform_graph import TransformGraph
+from claimpt_tf.visits.ids import FIRST_CODE
+
+SAME: Final = "same"
+_Files = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class NetworkLearner:
@@ -27,66 +37,93 @@ class NetworkLearner:
 
     What needs no label is done once: adaptation learns the past of all training
     members, and labels are then fitted to it. The validation split calibrates it, or
-    stops it early.
+    stops it early. Nothing is read before the first scores are asked for, so that it
+    can be sent to another process.
 
     Args:
         name: what tables and plots call it.
-        start: gives a backbone of its own.
-        sources: split -> batches of `labelled_sources`: train, eval, and unlabelled
+        base: run of `claimpt pretrain`: the vocabulary, and the network to begin with.
+        files: split -> patterns of labelled examples: train, eval, and unlabelled
             where there is one.
-        scored: the split of `sources` whose rows are scored.
+        scored: the split of `files` whose rows are scored.
         task: the question.
-        codes: the vocabulary, in file order.
         config: choices; the recipe is not `auto`.
+        fresh: begin with new weights, of the base's own network (`SAME`) or of a
+            preset.
         adaptations: how many networks are adapted; replicates take turns with them.
     """
 
     def __init__(
         self,
         name: str,
-        start: Callable[[], Any],
-        sources: Mapping[str, tf.data.Dataset],
+        base: str,
+        files: Mapping[str, Sequence[str]],
         scored: str,
         task: Task,
-        codes: Sequence[str],
         config: FinetuneConfig,
+        fresh: str | None = None,
         adaptations: int = 2,
     ) -> None:
-        self.name, self._start, self._sources = name, start, sources
-        self._scored, self._question, self._codes = scored, question_of(task), codes
-        self._config, self._adaptations = config, adaptations
+        self.name, self._base, self._scored = name, base, scored
+        self._files = tuple((split, tuple(some)) for split, some in files.items())
+        self._question, self._config, self._fresh = question_of(task), config, fresh
+        self._adaptations = adaptations
         self._adapted: dict[int, Adapted] = {}
 
+    def shared(self, seed: int) -> str:
+        """See `claimpt_tf.evaluation.cells.Learner.shared`."""
+        return str(seed % self._adaptations)
+
     def scores(self, chosen: NDArray[np.bool_], seed: int) -> Floats:
-        """See `claimpt_tf.evaluation.learning_curve.Learner.scores`."""
-        labelled = with_rows(self._sources["train"], chosen)
+        """See `claimpt_tf.evaluation.cells.Learner.scores`."""
+        _, sources = _read(self._base, self._files)
+        labelled = with_rows(sources["train"], chosen)
         fit = self._by_past if self._config.recipe == "adapt" else self._by_labels
-        rows = fit(labelled, seed)(self._sources[self._scored])
+        rows = fit(labelled, sources, seed)(sources[self._scored])
         return np.asarray(risk_columns(self._scored, rows)["probability"])
 
-    def _by_past(self, labelled: tf.data.Dataset, seed: int) -> Scorer:
+    def _by_past(
+        self, labelled: tf.data.Dataset, sources: Mapping[str, Any], seed: int
+    ) -> Scorer:
         number = seed % self._adaptations
         if number not in self._adapted:
             keras.utils.set_random_seed(number + 1)
             self._adapted[number] = adapt(
                 risk_model(self._start()),
-                self._sources["train"],
-                self._sources["eval"],
+                sources["train"],
+                sources["eval"],
                 self._question,
                 self._config.model_copy(update={"seed": number + 1}),
-                unlabelled=self._sources.get(UNLABELLED),
-                codes=self._codes,
+                unlabelled=sources.get(UNLABELLED),
+                codes=_read(self._base, self._files)[0].codes,
             )
-        self._adapted[number].fit(labelled, self._sources["eval"])
+        self._adapted[number].fit(labelled, sources["eval"])
         return self._adapted[number].scorer
 
-    def _by_labels(self, labelled: tf.data.Dataset, seed: int) -> Scorer:
+    def _by_labels(
+        self, labelled: tf.data.Dataset, sources: Mapping[str, Any], seed: int
+    ) -> Scorer:
         keras.utils.set_random_seed(seed + 1)  # of weights that start fresh
         *_, scorer = finetune(
             self._start(),
             labelled,
-            self._sources["eval"],
+            sources["eval"],
             self._question,
             self._config.model_copy(update={"seed": seed}),
         )
         return scorer
+
+    def _start(self) -> Any:
+        graph, _ = _read(self._base, self._files)
+        if self._fresh not in (None, SAME):
+            codes, stems = FIRST_CODE + len(graph.codes), FIRST_CODE + graph.stems
+            return backbone(self._fresh, codes, stems)
+        own = load_backbone(self._base, graph.codes)
+        return own if self._fresh is None else type(own).from_config(own.get_config())
+
+
+@functools.lru_cache(maxsize=2)
+def _read(base: str, files: _Files) -> tuple[TransformGraph, dict[str, Any]]:
+    """The base's transformation, and its splits; learners of a base share them."""
+    graph = TransformGraph.load(str(Path(base) / TRANSFORM_FOLDER))
+    return graph, labelled_sources(dict(files), graph.layer)

@@ -11,11 +11,12 @@ import polars as pl
 
 from claimpt_tf.errors import ArtifactError, TaskError
 from claimpt_tf.evaluation.baselines import LIGHTGBM, LOGISTIC, CountMatrices
+from claimpt_tf.evaluation.cells import SEEDS, SHOTS, Learner
 from claimpt_tf.evaluation.count_learner import CountLearner
 from claimpt_tf.evaluation.evaluate import BASELINE_NAMES, HISTORY_NAME, MODEL, Choices
 from claimpt_tf.evaluation.finetuned_run import FinetunedRun
 from claimpt_tf.evaluation.history_model import HistoryModel
-from claimpt_tf.evaluation.learning_curve import SEEDS, SHOTS, Learner, learning_curve
+from claimpt_tf.evaluation.learning_curve import learning_curve
 from claimpt_tf.evaluation.run_networks import network_of
 
 STUDY_FOLDER: Final = "learning_curve"
@@ -30,11 +31,13 @@ class Study:
         shots: numbers of labelled members, beside all of them.
         seeds: how many draws of each.
         balanced: also draw in EHRSHOT's balanced way.
+        processes: how many trainings run at once.
     """
 
     shots: Sequence[int] = SHOTS
     seeds: int = len(SEEDS)
     balanced: bool = False
+    processes: int = 1
 
 
 def run_study(
@@ -75,7 +78,7 @@ def run_study(
     summary = learning_curve(
         learners, train, test, Path(output) / STUDY_FOLDER, shots=study.shots,
         seeds=range(study.seeds), balanced=(False, True)[: 1 + study.balanced],
-        n_boot=choices.replicates, say=say,
+        processes=study.processes, n_boot=choices.replicates, say=say,
     )  # fmt: skip
     summary.write_parquet(Path(output) / SUMMARY_FILE)
     return summary

@@ -9,8 +9,9 @@ from sklearn.metrics import roc_auc_score
 
 from claimpt_tf.errors import ArtifactError, TaskError
 from claimpt_tf.evaluation.baselines import LIGHTGBM, CountMatrices
+from claimpt_tf.evaluation.cells import draws_of
 from claimpt_tf.evaluation.count_learner import CountLearner
-from claimpt_tf.evaluation.learning_curve import compared, draws_of, learning_curve
+from claimpt_tf.evaluation.learning_curve import compared, learning_curve
 from claimpt_tf.tasks.shots import shots
 
 

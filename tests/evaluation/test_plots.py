@@ -66,17 +66,21 @@ def test_hidden_groups_are_not_in_the_forest(make_labelled) -> None:
 def test_learning_curves_withhold_few_events() -> None:
     summary = pl.DataFrame(
         {
-            "model": ["net", "net", "other"],
-            "balanced": [False, False, False],
-            "members": [16.0, 256.0, 16.0],
-            "events": [3.0, 40.0, 3.0],
-            "metric": ["auroc"] * 3,
-            "value": [0.6, 0.8, None],
-            "low": [0.5, 0.7, None],
-            "high": [0.7, 0.9, None],
+            "model": ["net", "net", "net", "other"],
+            "balanced": [False] * 4,
+            "members": [16.0, 256.0, 900.0, 16.0],
+            "events": [3.0, 40.0, 150.0, 3.0],
+            "metric": ["auroc"] * 4,
+            "value": [0.6, 0.8, 0.9, None],
+            "low": [0.5, 0.7, 0.8, None],
+            "high": [0.7, 0.9, 0.95, None],
         }
     )
-    (plot,) = learning_plots(summary, "auroc", "AUROC")
-    assert "net: 0.600 with 16, 0.800 with 256" in plot.svg
+    plot, by_events = learning_plots(summary, "auroc", "AUROC")
+    assert "net: 0.600 with 16, 0.800 with 256, 0.900 with 900" in plot.svg
     assert "&lt;11" in plot.svg and ">40<" in plot.svg.replace("\n", "")
+    assert "net: 0.800 with 40, 0.900 with 150" in by_events.svg
+    assert "0.600" not in by_events.svg and plot.name != by_events.name
+    (only,) = learning_plots(summary[:1], "auroc", "AUROC")
+    assert only.name == plot.name
     assert learning_plots(None, "auroc", "AUROC") == []

@@ -63,6 +63,7 @@ EXTRAS = {
     "dev": [
         "duckdb>=1.4,<2",  # the yardstick of benchmarks/etl.py
         "hypothesis>=6.100,<7",  # property tests
+        "lifelines>=0.28,<1",  # what survival figures are checked against, in tests
         "mypy>=2,<3",  # `make lint`
         "psutil>=7,<8",  # memory of a process and its workers, in benchmarks/
         "pytest>=9,<10",  # `make test`; strict settings as 9 has them

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any
+
+from claimpt_tf.evaluation.bootstrap import Interval
 
 _SECTION = "evaluation"
 
@@ -63,12 +64,14 @@ def hparams_of(facts: Mapping[str, Any]) -> dict[str, bool | float | str]:
 def write_finetuned(
     folder: str | os.PathLike[str],
     facts: Mapping[str, Any],
-    judged: Mapping[str, Mapping[str, Mapping[str, float]]],
+    judged: Mapping[str, Mapping[str, Mapping[str, Interval]]],
 ) -> None:
     """Writes what `judge_run` found of a run: of its test split, else of eval."""
     for split in ("test", "eval"):
         if split in judged:
             figures = judged[split]["network"]
-            figures = {name: one for name, one in figures.items() if isfinite(one)}
-            write_hparams(folder, {**hparams_of(facts), "split": split}, figures)
+            points = {
+                k: one.value for k, one in figures.items() if one.value is not None
+            }
+            write_hparams(folder, {**hparams_of(facts), "split": split}, points)
             return

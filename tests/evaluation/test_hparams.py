@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 from tensorboard.util import tensor_util
 
+from claimpt_tf.evaluation.bootstrap import Interval
 from claimpt_tf.evaluation.hparams import hparams_of, write_finetuned, write_hparams
 
 FACTS = {
@@ -50,8 +51,8 @@ def test_choices_and_figures_are_read_back(tmp_path) -> None:
 
 def test_a_fine_tuned_run_tells_its_test_split(tmp_path) -> None:
     judged = {
-        "eval": {"network": {"auroc": 0.6}},
-        "test": {"network": {"auroc": 0.7, "log_loss": float("nan")}},
+        "eval": {"network": {"auroc": Interval(0.6)}},
+        "test": {"network": {"auroc": Interval(0.7, 0.6, 0.8), "r2": Interval(None)}},
     }
     write_finetuned(tmp_path / "a", FACTS, judged)
     choices, figures = read(tmp_path / "a")

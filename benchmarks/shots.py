@@ -49,6 +49,9 @@ RECIPES: dict[str, dict[str, Any]] = {
 @click.option("--test", required=True, help="Records of others, of any split.")
 @click.option("--base", required=True, help="Run of `claimpt pretrain`.")
 @click.option("--paper", help="Run of the preset paper, for its own recipe.")
+@click.option(
+    "--beside", multiple=True, help="NAME=RUN: another pre-training run, repeatable."
+)
 @click.option("--truth", help="Table of true risks of --test, from the simulator.")
 @click.option("--key-file", help="Key that --test was hashed with.")
 @click.option("--task", "task_name", default="asthma_exacerbation", show_default=True)
@@ -60,8 +63,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 @click.option("--recipes", is_flag=True, help="Ways to train on the labels.")
 @click.option("--only", multiple=True, help="Models to train now; others are kept.")
 def main(
-    data: str, test: str, base: str, paper: str | None, truth: str | None,
-    key_file: str | None, task_name: str, output: str, seeds: int,
+    data: str, test: str, base: str, paper: str | None, beside: tuple[str, ...],
+    truth: str | None, key_file: str | None, task_name: str, output: str, seeds: int,
     shots: tuple[int, ...], processes: int, adaptations: int, recipes: bool,
     only: tuple[str, ...],
 ) -> None:  # fmt: skip
@@ -125,6 +128,8 @@ def main(
             learner(LABELS, base, recipe="labels"),
             learner(FRESH_LABELS, base, fresh=SAME, recipe="labels"),
         ]
+        for name, _, run in (one.rpartition("=") for one in beside):
+            learners.insert(1, learner(name, run, recipe="adapt"))
         if paper:
             published = PUBLISHED.model_dump()
             learners.append(learner("paper's recipe", paper, **published))

@@ -20,16 +20,17 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("MPLBACKEND", "agg")
 
-# Two files that share one run of the pipeline, which only one process should make.
-SHARED_RUN = (
-    "tests/pipeline/test_end_to_end.py",
-    "tests/pipeline/test_evaluated_run.py",
+# Files that share a session's fixture, which only one process should make.
+SHARED = (
+    ("tests/pipeline/test_end_to_end.py", "tests/pipeline/test_evaluated_run.py"),
+    ("tests/training/test_pretrain_run.py", "tests/training/test_finetune_run.py"),
 )
 # Begun first, so that no process has minutes to do when the other is done.
 LONGEST = (
-    *SHARED_RUN,
+    *SHARED[0],
     "tests/training/test_distributed.py",
-    "tests/serving/test_export",
+    "tests/serving/test_export.py",
+    *SHARED[1],
 )
 _SETTINGS = pytest.StashKey[Path]()
 
@@ -63,11 +64,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class _ByFile(LoadFileScheduling):
-    """A file at a time, and what shares the pipeline's run together."""
+    """A file at a time, and what shares a fixture together."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
-        return SHARED_RUN[0] if file in SHARED_RUN else file
+        file = str(super()._split_scope(nodeid))
+        return next((files[0] for files in SHARED if file in files), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFile:

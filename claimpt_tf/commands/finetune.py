@@ -15,6 +15,9 @@ import click
 @click.option("--output", required=True, help="Folder of the run, to be made.")
 @click.option("--shots", type=click.IntRange(1), help="Labelled training members.")
 @click.option(
+    "--fresh", is_flag=True, help="Begin with new weights: what is pre-training worth?"
+)
+@click.option(
     "--recipe", type=click.Choice(["auto", "adapt", "labels", "head"]),
     help="How to train (docs/finetuning.md).",
 )  # fmt: skip
@@ -45,6 +48,7 @@ def finetune(
     labels: str | None,
     output: str,
     shots: int | None,
+    fresh: bool,
     key_file: str | None,
     resume: bool,
     **chosen: Any,
@@ -75,7 +79,7 @@ def finetune(
     for note in notes:
         click.echo(f"note: {note}")
     facts = finetune_run(
-        data, base, asked, output, finetune_config(**chosen), shots=shots,
+        data, base, asked, output, finetune_config(**chosen), shots=shots, fresh=fresh,
         key_file=key_file, resume=resume, say=click.echo,
     )  # fmt: skip
     judged = judge_run(output)

@@ -183,7 +183,9 @@ def _options(study: Study | None, networks: bool, paper: str | None) -> list[str
 def told_facts(facts: Mapping[str, Any]) -> dict[str, str]:
     """Heading -> text about a run, from its `config.json`."""
     told = {
-        "Model": "a transformer over visits, pre-trained on everybody and fine-tuned",
+        "Model": "a transformer over visits, "
+        + ("not pre-trained" if facts.get("fresh") else "pre-trained on everybody")
+        + " and fine-tuned",
         "Recipe": str(facts.get("recipe", "")),
         "Labelled training members": str(facts.get("shots") or "all"),
         "Version": f"claimpt_tf {facts.get('claimpt_tf', '')}",

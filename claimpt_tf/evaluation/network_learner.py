@@ -118,8 +118,7 @@ class NetworkLearner:
         if self._fresh not in (None, SAME):
             codes, stems = FIRST_CODE + len(graph.codes), FIRST_CODE + graph.stems
             return backbone(self._fresh, codes, stems)
-        own = load_backbone(self._base, graph.codes)
-        return own if self._fresh is None else type(own).from_config(own.get_config())
+        return load_backbone(self._base, graph.codes, fresh=self._fresh is not None)
 
 
 @functools.lru_cache(maxsize=2)

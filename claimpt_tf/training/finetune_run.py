@@ -59,6 +59,7 @@ def finetune_run(
     config: FinetuneConfig,
     *,
     shots: int | None = None,
+    fresh: bool = False,
     key_file: str | None = None,
     resume: bool = False,
     say: Callable[[str], None] = lambda line: None,
@@ -73,6 +74,7 @@ def finetune_run(
         `predictions.parquet`, `config.json` and TensorBoard's `logs/`.
       config: Choices.
       shots: Use the labels of so many training members only.
+      fresh: Begin with new weights, which tells what pre-training is worth.
       key_file: The key that ingest hashed member ids with, for a table of labels.
       resume: Go on where an interrupted run with the same choices stands.
       say: Called with a line about each step.
@@ -88,7 +90,8 @@ def finetune_run(
     folder = Path(output)
     check_free(folder, CONFIG_FILE, resume)
     graph = TransformGraph.load(str(Path(base) / TRANSFORM_FOLDER))
-    network = load_backbone(base, graph.codes)
+    keras.utils.set_random_seed(config.seed + 1)  # of weights that start fresh
+    network = load_backbone(base, graph.codes, fresh)
     folder.mkdir(parents=True, exist_ok=True)
     say(f"labelling for task {task.name}")
     cohort = build_cohort(task, data, folder / COHORT_FOLDER, key_file=key_file)
@@ -105,7 +108,7 @@ def finetune_run(
     labelled = None if shots is None else chosen_rows(sources["train"], shots, config)
     identity = {
         "task": cohort.task.to_yaml(), "base": _bytes_of(base), "shots": shots,
-        "choices": config.model_dump(),
+        "choices": config.model_dump(), "fresh": fresh,
     }  # fmt: skip
     checkpoint = CheckpointFile(str(folder / CHECKPOINT_FILE), identity)
     made = finetune_and_score(
@@ -122,6 +125,7 @@ def finetune_run(
         "labels": {"kind": cohort.task.label_kind, **made.endpoint},
         "base": base,
         "shots": shots,
+        "fresh": fresh,
         "recipe": made.recipe,
         "choices": config.model_dump(),
         "notes": list(made.notes),

@@ -231,12 +231,15 @@ def write_text(path: str, text: str) -> None:
     tf.io.gfile.rename(f"{path}.part", path, overwrite=True)
 
 
-def load_backbone(folder: str, codes: Sequence[str] | None = None) -> Any:
+def load_backbone(
+    folder: str, codes: Sequence[str] | None = None, fresh: bool = False
+) -> Any:
     """Loads the backbone that `save_pretrained` wrote.
 
     Args:
       folder: Where it is.
       codes: The vocabulary that its inputs will be made with, to be checked.
+      fresh: Give it new weights instead of those it was pre-trained to.
 
     Raises:
       ArtifactError: The folder holds none, or one of another vocabulary.
@@ -246,7 +249,8 @@ def load_backbone(folder: str, codes: Sequence[str] | None = None) -> Any:
         raise ArtifactError(f"{folder} holds no {BACKBONE_FILE}: not a pre-trained run")
     if codes is not None:
         _check_vocabulary(folder, codes)
-    return keras.saving.load_model(path)
+    found = keras.saving.load_model(path)
+    return type(found).from_config(found.get_config()) if fresh else found
 
 
 def _check_vocabulary(folder: str, codes: Sequence[str]) -> None:

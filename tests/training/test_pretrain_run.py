@@ -13,40 +13,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from claimpt_tf.claims.simulator.config import SimulationConfig
-from claimpt_tf.claims.simulator.simulate import simulate
-from claimpt_tf.claims.simulator.write import write_simulation
 from claimpt_tf.errors import ArtifactError, TrainingError
 from claimpt_tf.models.presets import backbone
-from claimpt_tf.training.choices import PretrainConfig
 from claimpt_tf.training.pretrain import load_backbone, pretrain
 from claimpt_tf.training.pretrain_run import pretrain_run
 from claimpt_tf.training.targets import Targets
 from claimpt_tf.training.transfer import Base, read_vocabularies
 from claimpt_tf.training.transform_graph import TransformGraph
 from claimpt_tf.visits.ids import FIRST_CODE
-from claimpt_tf.visits.ingest import ingest
+from tests.training.conftest import CONFIG
 from tests.training.transformed import members, source
 
 CHOICES = ["--preset", "tiny", "--epochs", "2", "--batch-size", "4", "--seed", "0"]
-CONFIG = PretrainConfig(preset="tiny", epochs=2, batch_size=4, seed=0)
 CODES = [f"ICD10CM:{letter}{n:02d}" for letter in "JK" for n in range(20)]
-
-
-@pytest.fixture(scope="module")
-def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pretrain")
-    write_simulation(simulate(SimulationConfig(220, 2, 3)), str(folder / "claims"))
-    ingest("tuva", str(folder / "claims"), str(folder / "records"), shards=1)
-    return folder / "records"
-
-
-@pytest.fixture(scope="module")
-def whole(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nothing interrupted."""
-    run = tmp_path_factory.mktemp("whole") / "run"
-    pretrain_run(str(records), str(run), CONFIG)
-    return run
 
 
 @pytest.mark.slow

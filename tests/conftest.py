@@ -23,15 +23,14 @@ os.environ.setdefault("MPLBACKEND", "agg")
 # Files that share a session's fixture, which only one process should make.
 SHARED = (
     ("tests/pipeline/test_end_to_end.py", "tests/pipeline/test_evaluated_run.py"),
-    ("tests/training/test_pretrain_run.py", "tests/training/test_finetune_run.py"),
+    (
+        "tests/training/test_pretrain_run.py",
+        "tests/training/test_finetune_run.py",
+        "tests/training/test_distributed.py",
+    ),
 )
 # Begun first, so that no process has minutes to do when the other is done.
-LONGEST = (
-    *SHARED[0],
-    "tests/training/test_distributed.py",
-    "tests/serving/test_export.py",
-    *SHARED[1],
-)
+LONGEST = (*SHARED[0], *SHARED[1], "tests/serving/test_export.py")
 _SETTINGS = pytest.StashKey[Path]()
 
 

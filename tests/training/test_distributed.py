@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,11 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from claimpt_tf.claims.simulator.config import SimulationConfig
-from claimpt_tf.claims.simulator.simulate import simulate
-from claimpt_tf.claims.simulator.write import write_simulation
-from claimpt_tf.visits.ingest import ingest
 
 WORKER = Path(__file__).with_name("distributed_worker.py")
 REPOSITORY = WORKER.parents[2]
@@ -42,13 +38,13 @@ def free_ports(count: int) -> list[int]:
 
 
 @pytest.mark.slow
-def test_workers_and_replicas_agree(tmp_path: Path) -> None:
-    write_simulation(simulate(SimulationConfig(220, 2, 3)), str(tmp_path / "claims"))
-    ingest("tuva", str(tmp_path / "claims"), str(tmp_path / "records"), shards=1)
+def test_workers_and_replicas_agree(records: Path, whole: Path, tmp_path: Path) -> None:
     choices = [
-        *("--data", str(tmp_path / "records"), "--preset", "tiny", "--seed", "0"),
-        *("--epochs", "2", "--batch-size", "8"),
+        *("--data", str(records), "--preset", "tiny", "--seed", "0"),
+        *("--epochs", "2", "--batch-size", "8", "--resume"),
     ]
+    for name in ("workers", "mirrored"):
+        shutil.copytree(whole / "transform", tmp_path / name / "transform")
     cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
     logs = {name: tmp_path / f"{name}.log" for name in ("0", "1", "mirrored")}
     processes = {

@@ -10,13 +10,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from claimpt_tf.errors import InputError
-from claimpt_tf.yaml_lines import Block, describe_faults, load_yaml
+from claimpt_tf.yaml_lines import Block, describe_faults, load_yaml, read_yaml
 
 # Beam's own default, DirectRunner, looks for a download first; this is in the wheel.
 LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -214,11 +213,7 @@ def load_beam(
       InputError: The file cannot be read, or is wrong: the message names file, line and
         field.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from None
-    root, fields = load_yaml(text, str(path), InputError)
+    root, fields = load_yaml(read_yaml(path, InputError), str(path), InputError)
     if runner:
         fields["runner"] = runner
     if args:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -37,6 +39,28 @@ class Block(BaseModel):
                     {"key": key, "hint": hint, "allowed": ", ".join(cls.model_fields)},
                 )
         return given
+
+
+def read_yaml(
+    path: str | os.PathLike[str], error_type: type[ClaimPTError] = TaskError
+) -> str:
+    """The text of a YAML file, with or without a byte order mark.
+
+    Args:
+        path: the file.
+        error_type: what is raised.
+
+    Raises:
+        ClaimPTError: no such file, one that cannot be read, or no UTF-8 text.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise error_type(
+            f"{path}: not UTF-8 text (byte {error.start}); save the file as UTF-8"
+        ) from None
+    except OSError as error:
+        raise error_type(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def load_yaml(

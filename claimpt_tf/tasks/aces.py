@@ -22,7 +22,7 @@ from claimpt_tf.errors import TaskError
 from claimpt_tf.tasks.aces_codes import DoesNotMapError, match_of_code, match_of_regex
 from claimpt_tf.tasks.criteria import VisitMatch
 from claimpt_tf.tasks.spec import Task, label_task
-from claimpt_tf.yaml_lines import load_yaml
+from claimpt_tf.yaml_lines import load_yaml, read_yaml
 
 _ANY: Final = "_ANY_EVENT"
 _VISIT_TYPES: Final = ("IP", "ED", "OP", "RX", "OTHER")
@@ -112,11 +112,7 @@ def import_aces(
 
 
 def _load(path: Path) -> _File:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TaskError(f"{path}: cannot be read as text ({error})") from None
-    root, given = load_yaml(text, str(path))
+    root, given = load_yaml(read_yaml(path), str(path))
     file = _File(str(path), root, given)
     for key in given:
         if key not in _FIELDS:

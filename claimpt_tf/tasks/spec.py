@@ -21,7 +21,7 @@ from claimpt_tf.tasks.criteria import Criterion, Days, Population, SomeDays
 from claimpt_tf.tasks.index_spec import Index
 from claimpt_tf.tasks.label_spec import LabelKind, LabelTable
 from claimpt_tf.tasks.outcome_spec import Censoring, Definition, Outcome
-from claimpt_tf.yaml_lines import Block, describe_faults, load_yaml
+from claimpt_tf.yaml_lines import Block, describe_faults, load_yaml, read_yaml
 
 _BY_TABLE = "comes from the table of labels; leave it out"
 
@@ -232,7 +232,7 @@ Or give the path of a YAML file.
     text = str(name_or_path)
     path = Path(name_or_path)
     if path.suffix.lower() in (".yaml", ".yml") or path.name != text:
-        return _beside(path, parse_task(_read(path), str(path)))
+        return _beside(path, parse_task(read_yaml(path), str(path)))
     names = shipped_tasks()
     if text in names:
         entry = resources.files("claimpt_tf.tasks") / "shipped" / f"{text}.yaml"
@@ -302,19 +302,6 @@ def _beside(path: Path, task: Task) -> Task:
     if task.labels is None or task.labels.file is None:
         return task
     return with_label_table(task, str(path.parent / task.labels.file))
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise TaskError(f"{path}: no such task file") from None
-    except UnicodeDecodeError as error:
-        raise TaskError(
-            f"{path}: not UTF-8 text (byte {error.start}); save the file as UTF-8"
-        ) from None
-    except OSError as error:
-        raise TaskError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def parse_task(text: str, source: str = "task") -> Task:

@@ -6,13 +6,12 @@ docs/visits.md shows each rule with a tiny example; the same examples are the te
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
 from claimpt_tf.errors import InputError
-from claimpt_tf.yaml_lines import Block, describe_faults, load_yaml
+from claimpt_tf.yaml_lines import Block, describe_faults, load_yaml, read_yaml
 
 
 class VisitRules(Block):
@@ -68,14 +67,7 @@ def load_rules(path: str | os.PathLike[str]) -> VisitRules:
       ...     load_rules(file.name).outpatient
       'claim'
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not UTF-8 text; save the file as UTF-8") from None
-    except OSError as error:
-        raise InputError(
-            f"{path}: the visit rules cannot be read ({error.strerror})"
-        ) from None
+    text = read_yaml(path, InputError)
     if not any(line.partition("#")[0].strip() for line in text.splitlines()):
         return VisitRules()
     root, given = load_yaml(text, str(path), InputError)

@@ -344,7 +344,7 @@ def test_an_unknown_name_gets_the_nearest_and_the_list() -> None:
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    with pytest.raises(TaskError, match="missing.yaml: no such task file"):
+    with pytest.raises(TaskError, match="missing.yaml: cannot be read .No such file"):
         load_task(tmp_path / "missing.yaml")
     folder = tmp_path / "folder.yaml"
     folder.mkdir()

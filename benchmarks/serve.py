@@ -48,7 +48,7 @@ def examples(count: int) -> list[bytes]:
 def server(base: Path, *options: str) -> Iterator[tuple[str, psutil.Process]]:
     """A server's gRPC address, and its process."""
     command = [sys.executable, "-m", "claimpt_tf", "serve", str(base)]
-    ports = ["--rest-port", "0", "--grpc-port", "0"]
+    ports = ["--rest-port", "0", "--grpc-port", "0", "--poll-seconds", "0.2"]
     process = subprocess.Popen(
         [*command, *ports, *options],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,

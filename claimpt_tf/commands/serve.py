@@ -38,6 +38,12 @@ _FILE = click.Path(exists=True, dir_okay=False)
 @click.option(
     "--max-pending", default=128, show_default=True, help="Requests in hand at once."
 )
+@click.option(
+    "--poll-seconds", default=1.0, show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Time between two looks for new versions; one is loaded when its files rest "
+    "from a look to the next.",
+)  # fmt: skip
 def serve(
     model_base: str | None,
     name: str,
@@ -51,6 +57,7 @@ def serve(
     tls_client_ca: str | None,
     max_request_mb: float,
     max_pending: int,
+    poll_seconds: float,
 ) -> None:
     """Serve the newest version under MODEL_BASE over TF Serving's REST and gRPC APIs.
 
@@ -82,5 +89,6 @@ def serve(
         batching=read_batching(batching_file) if batching_file else None,
         limits=Limits(body_bytes=int(max_request_mb * 2**20), pending=max_pending),
         tls=tls,
+        poll_seconds=poll_seconds,
         say=click.echo,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -278,7 +279,7 @@ class CppSession:
         if dtype not in tensor_types.NUMBERS:
             raise InferenceError("UNIMPLEMENTED", f"outputs of {dtype} are not served")
         data = api.TF_TensorData(tensor)
-        count = int(np.prod(shape, dtype=np.int64))
+        count = math.prod(shape)
         array = np.empty(count, dtype=tensor_types.numpy_dtype(dtype))
         if dtype != "string":
             if array.nbytes:

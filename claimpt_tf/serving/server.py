@@ -147,7 +147,7 @@ class LocalServer:
         host: str = "127.0.0.1",
         rest_port: int = 8501,
         grpc_port: int | None = None,
-        poll_seconds: float = 2.0,
+        poll_seconds: float = 1.0,
         workers: int | None = None,
         threads: int | None = 1,
         batching: Batching | None = None,

@@ -146,13 +146,16 @@ def main(
         risk = true_risk(asked, task, truth, key_file)
         assert risk is not None
         say(f"best possible: {_auroc(asked['label'], risk):.3f}")
-    if only or recipes or 100 not in shots:
+    if recipes or 100 not in shots:
         return
     at = {
         k: [one for one in draws_of(train, shots, seen) if one.shots == k]
         for k in (100, None)
     }
+    trained = {one.name for one in kept}
     for name, k in ((LOGISTIC, None), (LIGHTGBM, None), (PAST, None), (PAST, 100)):
+        if not {NETWORK, name} <= trained:
+            continue
         found = compared((NETWORK, at[100]), (name, at[k]), asked, place)
         say(
             f"{NETWORK} with 100 labels, {name} with {k or 'all'}: "

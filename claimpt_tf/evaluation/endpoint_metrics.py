@@ -15,8 +15,9 @@ import polars as pl
 from rich.table import Table
 
 from claimpt_tf.codes.categories import CategoryOf
-from claimpt_tf.evaluation.bootstrap import LEVEL, REPLICATES, Draws, Interval
+from claimpt_tf.evaluation.bootstrap import REPLICATES, Draws, Interval, interval
 from claimpt_tf.evaluation.endpoint_figures import FIGURES, Figures, chances_of, recalls
+from claimpt_tf.evaluation.metrics import Estimate
 from claimpt_tf.evaluation.recall import plain_rankings
 from claimpt_tf.evaluation.weighted import Floats
 from claimpt_tf.tasks.spec import load_task
@@ -108,21 +109,13 @@ def _told(one: Interval) -> str:
 
 
 def _intervals(points: Figures, drawn: list[Figures]) -> dict[str, Interval]:
-    return {
-        name: _interval(float(point[0]), np.concatenate([one[name] for one in drawn]))
-        for name, point in points.items()
-    }
-
-
-def _interval(value: float, drawn: Floats) -> Interval:
-    """Of 95%; without bounds where one in twenty replicates allows no figure."""
-    if not np.isfinite(value):
-        return Interval(None, reason="the labels do not allow it")
-    possible = drawn[np.isfinite(drawn)]
-    if len(possible) < LEVEL * len(drawn):
-        return Interval(value, reason="too few rows for an interval")
-    low, high = np.quantile(possible, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(value, float(low), float(high))
+    found = {}
+    for name, (point,) in points.items():
+        estimate = Estimate(float(point))
+        if not np.isfinite(point):
+            estimate = Estimate(None, "the labels do not allow it")
+        found[name] = interval(estimate, np.concatenate([one[name] for one in drawn]))
+    return found
 
 
 def _rivals(

@@ -212,9 +212,9 @@ def show(summary: pl.DataFrame, title: str) -> None:
                 pl.col("model") == name, pl.col("shots").eq_missing(k)
             ).rows(named=True)
             text = "-"
-            if one["value"] is not None:
+            if one["low"] is not None:
                 text = f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
-            if one["difference"] is not None:
+            if one["difference_low"] is not None:
                 low, high = one["difference_low"], one["difference_high"]
                 text += f"\n{one['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
             cells.append(text)

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from claimpt_tf.errors import ArtifactError
-from claimpt_tf.evaluation.bootstrap import LEVEL, REPLICATES, Draws
+from claimpt_tf.evaluation.bootstrap import REPLICATES, Draws, difference, interval
 from claimpt_tf.evaluation.cells import (
     SEEDS,
     SHOTS,
@@ -23,10 +23,11 @@ from claimpt_tf.evaluation.cells import (
     scores_of,
     train_missing,
 )
-from claimpt_tf.evaluation.metrics import Metric, checked, default_metrics
+from claimpt_tf.evaluation.metrics import Estimate, Metric, checked, default_metrics
 from claimpt_tf.evaluation.weighted import Floats, Weighted
 
 CURVE_METRICS: Final = ("auroc", "auprc", "brier")
+_Averaged = tuple[float, Floats]
 
 
 def learning_curve(
@@ -111,7 +112,7 @@ def summarise(
     for (balanced, k), some in groups.items():
         picks = generator.integers(0, len(some), (n_boot, len(some)))
         counts = _counts(train, some)
-        first: dict[str, tuple[float, Floats]] | None = None
+        first: dict[str, _Averaged] | None = None
         for name in names:
             about = {"model": name, "balanced": balanced, "shots": k, **counts}
             found = _figures_of(place, name, some, labels, metrics, patients)
@@ -121,15 +122,16 @@ def summarise(
             summary = {}
             for metric, (points, replicates) in found.items():
                 summary[metric] = _averaged(points, replicates, picks)
-                low, high = _bounds(summary[metric][1])
+                value, drawn = summary[metric]
+                about_it = interval(Estimate(value), drawn)
                 rows.append(
                     {
                         **about,
                         "metric": metric,
                         "replicates": len(points),
-                        "value": summary[metric][0],
-                        "low": low,
-                        "high": high,
+                        "value": value,
+                        "low": about_it.low,
+                        "high": about_it.high,
                         "spread": _spread(points),
                         **(_paired(summary[metric], first[metric]) if first else {}),
                     }
@@ -145,7 +147,7 @@ def compared(
     folder: str | os.PathLike[str],
     metric: str = "auroc",
     n_boot: int = REPLICATES,
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Holds a model with some labels against another with more of them.
 
     Args:
@@ -237,27 +239,19 @@ def _spread(points: Floats) -> float | None:
 
 def _averaged(
     points: Floats, replicates: Floats, picks: NDArray[np.int64]
-) -> tuple[float, Floats]:
+) -> _Averaged:
     """Mean over draws, and its bootstrap replicates of drawn draws."""
     drawn = np.take_along_axis(replicates, picks, axis=1).mean(axis=1)
     return float(points.mean()), drawn
 
 
-def _bounds(drawn: Floats) -> tuple[float, float]:
-    low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
-
-
-def _paired(own: tuple[float, Floats], other: tuple[float, Floats]) -> dict[str, float]:
-    gap = own[1] - other[1]
-    gap = gap[np.isfinite(gap)]
-    low, high = _bounds(gap)
-    one_side = min((gap <= 0).sum(), (gap >= 0).sum())
+def _paired(own: _Averaged, other: _Averaged) -> dict[str, float | None]:
+    found = difference(Estimate(own[0]), Estimate(other[0]), own[1], other[1])
     return {
-        "difference": own[0] - other[0],
-        "difference_low": low,
-        "difference_high": high,
-        "p": min(1.0, 2 * (1 + int(one_side)) / (len(gap) + 1)),
+        "difference": found.value,
+        "difference_low": found.low,
+        "difference_high": found.high,
+        "p": found.p,
     }
 
 

@@ -28,10 +28,8 @@ def risk_figures(rows: pl.DataFrame, weights: Floats) -> Figures:
     """AUROC and log loss of probabilities."""
     label, chance = rows["label"].to_numpy(), rows["probability"].to_numpy()
     ranked = Ranked(label, chance)
-    return {
-        "auroc": _auroc(ranked, weights),
-        "log_loss": _mean(ranked.losses[np.argsort(ranked.order), 1], weights),
-    }
+    drawn = Weighted(ranked, weights[:, ranked.order])
+    return {"auroc": weighted.auroc(drawn), "log_loss": weighted.log_loss(drawn)}
 
 
 def class_figures(rows: pl.DataFrame, weights: Floats) -> Figures:

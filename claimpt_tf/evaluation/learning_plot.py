@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,21 +40,31 @@ def learning_plots(summary: pl.DataFrame | None, metric: str, title: str) -> lis
         some = rows.filter(pl.col("balanced") == balanced)
         kind = "as many with as without the outcome" if balanced else "as members come"
         short = "balanced" if balanced else "as-come"
-        told = (
+        by_members = _Axis(
+            "members",
+            f"learning-{metric}-{short}",
+            f"{title} by number of labels",
+            "Labelled members, and rows with the outcome",
             f"Labelled members were drawn {kind}; every model saw the same ones. "
             "Points are means over replicates, whiskers 95% intervals over test "
-            "members and draws."
+            "members and draws. Below each number of members, how many of their rows "
+            "had the outcome.",
+            lambda members, events: f"{members:,.0f}\n{_shown(events)}",
         )
-        by_members = _Axis("members", f"learning-{metric}-{short}", "labels", told)
-        seen = (
-            "The same by rows with the outcome, which is what there is to learn from; "
-            f"draws with fewer than {SMALLEST_CELL} of them are left out."
-        )
-        by_events = _Axis("events", f"events-{metric}-{short}", "outcomes", seen)
         found.append(_plot(some, lines, title, by_members))
         enough = some.filter(pl.col("events") >= SMALLEST_CELL)
-        if enough["events"].n_unique() > 1 and not balanced:
-            found.append(_plot(enough, lines, title, by_events))
+        if balanced or enough["events"].n_unique() < 2:
+            continue
+        by_events = _Axis(
+            "events",
+            f"events-{metric}-{short}",
+            f"{title} by number of outcomes",
+            "Rows with the outcome",
+            "The same by rows with the outcome, which is what there is to learn from; "
+            f"draws with fewer than {SMALLEST_CELL} of them are left out.",
+            lambda members, events: f"{events:,.0f}",
+        )
+        found.append(_plot(enough, lines, title, by_events))
     return found
 
 
@@ -63,22 +74,18 @@ class _Axis:
 
     column: str
     name: str
-    of: str
+    title: str
+    label: str
     note: str
+    tick: Callable[[float, float], str]  # of members and events
 
 
 def _plot(rows: pl.DataFrame, lines: list[Line], title: str, axis: _Axis) -> Plot:
     points = rows.select("members", "events").unique().sort(axis.column)
     places = points[axis.column].to_numpy()
-    by_members = axis.column == "members"
     told = []
     with plot_style():
-        label = (
-            "Labelled members, and rows with the outcome"
-            if by_members
-            else "Rows with the outcome"
-        )
-        figure, axes = blank(label, title)
+        figure, axes = blank(axis.label, title)
         span = np.log(places[-1] / places[0]) if len(places) > 1 else 1.0
         for place, line in enumerate(lines):
             own = rows.filter(pl.col("model") == line.model).sort(axis.column)
@@ -98,22 +105,13 @@ def _plot(rows: pl.DataFrame, lines: list[Line], title: str, axis: _Axis) -> Plo
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(FixedLocator(places.tolist()))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.set_xticks(
-            places,
-            [
-                f"{count:,.0f}\n{_shown(events)}" if by_members else f"{events:,.0f}"
-                for count, events in points.iter_rows()
-            ],
-        )
-    note = axis.note
-    if by_members:
-        note += " Below each number of members, how many of their rows had the outcome."
+        axes.set_xticks(places, [axis.tick(*point) for point in points.iter_rows()])
     return finished(
         figure,
         axis.name,
-        f"{title} by number of {axis.of}",
-        note,
-        f"{title} by {label.lower()}. {'; '.join(told)}.",
+        axis.title,
+        axis.note,
+        f"{title} by {axis.label.lower()}. {'; '.join(told)}.",
     )
 
 

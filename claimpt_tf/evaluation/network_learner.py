@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from claimpt_tf.training.finetune_run import question_of
 from claimpt_tf.training.pretrain import load_backbone
 from claimpt_tf.training.pretrain_run import TRANSFORM_FOLDER
 from claimpt_tf.training.scores import Scorer, risk_columns
+from claimpt_tf.training.seeds import set_seed
 from claimpt_tf.training.sources import labelled_sources, with_rows
 from claimpt_tf.training.transform_graph import TransformGraph
 from claimpt_tf.visits.ids import FIRST_CODE
@@ -87,7 +87,7 @@ class NetworkLearner:
     ) -> Scorer:
         number = seed % self._adaptations
         if number not in self._adapted:
-            keras.utils.set_random_seed(number + 1)
+            set_seed(number)
             self._adapted[number] = adapt(
                 risk_model(self._start()),
                 sources["train"],
@@ -103,7 +103,7 @@ class NetworkLearner:
     def _by_labels(
         self, labelled: tf.data.Dataset, sources: Mapping[str, Any], seed: int
     ) -> Scorer:
-        keras.utils.set_random_seed(seed + 1)  # of weights that start fresh
+        set_seed(seed)  # of weights that start fresh
         *_, scorer = finetune(
             self._start(),
             labelled,

@@ -19,6 +19,7 @@ from claimpt_tf.training.choices import FinetuneConfig, Question
 from claimpt_tf.training.label_training import LabelTrainer, train_on_labels
 from claimpt_tf.training.linear_head import fit_linear_head
 from claimpt_tf.training.scores import Scorer
+from claimpt_tf.training.seeds import set_seed
 from claimpt_tf.training.sources import column, with_rows
 
 CLASSIFIER_FILE = "classifier.keras"
@@ -59,8 +60,7 @@ def finetune(
     Raises:
       TaskError: Every training label is the same.
     """
-    # TensorFlow's shuffle takes no drawn seed beside a global one of 0.
-    keras.utils.set_random_seed(config.seed + 1)
+    set_seed(config.seed)
     model = risk_model(backbone)
     chosen = train if labelled is None else with_rows(train, labelled)
     labels = column(chosen, "label")

@@ -17,6 +17,7 @@ from claimpt_tf.training.endpoints.endpoint import Endpoint
 from claimpt_tf.training.label_training import LabelTrainer, train_on_labels
 from claimpt_tf.training.linear_head import fit_linear_head
 from claimpt_tf.training.scores import Scored, Scorer
+from claimpt_tf.training.seeds import set_seed
 
 FEWEST_TO_TRAIN = 300  # labelled members from which all layers are trained
 
@@ -56,8 +57,7 @@ def finetune_endpoint(
         raise TaskError(
             "recipe adapt needs labels that are yes or no; take labels, head or auto"
         )
-    # TensorFlow's shuffle takes no drawn seed beside a global one of 0.
-    keras.utils.set_random_seed(config.seed + 1)
+    set_seed(config.seed)
     model = endpoint_model(backbone, endpoint.outputs)
     scorer = Scorer(model, config.limits, endpoint.targets)
     rows, recipe = scorer(train), config.recipe

@@ -43,6 +43,7 @@ from claimpt_tf.training.scores import (
     risk_columns,
     write_parquet,
 )
+from claimpt_tf.training.seeds import set_seed
 from claimpt_tf.training.sources import column, labelled_sources, with_rows
 from claimpt_tf.training.transform_graph import TransformGraph
 from claimpt_tf.visits.splits import SPLITS
@@ -90,7 +91,7 @@ def finetune_run(
     folder = Path(output)
     check_free(folder, CONFIG_FILE, resume)
     graph = TransformGraph.load(str(Path(base) / TRANSFORM_FOLDER))
-    keras.utils.set_random_seed(config.seed + 1)  # of weights that start fresh
+    set_seed(config.seed)  # of weights that start fresh
     network = load_backbone(base, graph.codes, fresh)
     folder.mkdir(parents=True, exist_ok=True)
     say(f"labelling for task {task.name}")

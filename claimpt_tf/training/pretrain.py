@@ -33,6 +33,7 @@ from claimpt_tf.training.pretrainer import Pretrainer
 from claimpt_tf.training.progress import EpochLine, Scalars
 from claimpt_tf.training.rowwise import RowwiseAdamW
 from claimpt_tf.training.schedules import warmup_cosine
+from claimpt_tf.training.seeds import set_seed
 from claimpt_tf.training.targets import Targets, choose_targets
 from claimpt_tf.training.weight_average import WeightAverage
 from claimpt_tf.visits.ids import FIRST_CODE
@@ -107,8 +108,7 @@ def pretrain(
         fit.
       TrainingError: The loss is not a number.
     """
-    # tf.data cannot shuffle by a tensor's seed while TensorFlow's own seed is 0.
-    keras.utils.set_random_seed(config.seed + 1)
+    set_seed(config.seed)
     strategy = strategy or choose_strategy(config.distribution)
     steps, members, visits = batch_count(train, config.batch_size)
     for split, counted in (("train", members), ("eval", batch_count(valid, 1)[1])):

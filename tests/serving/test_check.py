@@ -40,6 +40,7 @@ def test_a_python_op_is_reported(
     check = check_servable(saved_models["python_op"], examples)
     assert check.python_ops == ["EagerPyFunc"]
     assert "it holds operations that need Python: EagerPyFunc" in check.problems
+    assert not check.ok
 
 
 def test_signatures_that_disagree_and_wrong_scores(

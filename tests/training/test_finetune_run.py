@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import polars as pl
@@ -17,6 +14,7 @@ from claimpt_tf.evaluation.endpoint_metrics import judge_run
 from claimpt_tf.tasks.spec import load_task
 from claimpt_tf.training.choices import FinetuneConfig
 from claimpt_tf.training.finetune_run import finetune_run
+from tests.training.killed import kill_at_checkpoint
 
 pytestmark = pytest.mark.slow
 TASK = load_task("next_visit_diagnosis")
@@ -33,20 +31,11 @@ def test_a_killed_run_goes_on_exactly(
     records: Path, whole: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "killed"
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "claimpt_tf", "finetune", "--data", str(records)),
-            *("--base", str(whole), "--task", TASK.name, "--output", str(run)),
-            *("--recipe", "labels", "--epochs", "2", "--seed", "0"),
-        ]
-    )
-    checkpoint = run / "checkpoint.npz"
-    try:
-        while process.poll() is None and not checkpoint.exists():
-            time.sleep(0.005)
-    finally:
-        process.kill()
-    assert process.wait() == -9 and checkpoint.exists()
+    checkpoint = kill_at_checkpoint(
+        run, "finetune", "--data", str(records), "--base", str(whole),
+        "--task", TASK.name, "--output", str(run),
+        "--recipe", "labels", "--epochs", "2", "--seed", "0",
+    )  # fmt: skip
     with pytest.raises(ArtifactError, match="learning_rate was 0.001 and is 0.01"):
         tuned(records, whole, run, learning_rate=0.01)
     resumed = tuned(records, whole, run)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +19,7 @@ from claimpt_tf.training.transfer import Base, read_vocabularies
 from claimpt_tf.training.transform_graph import TransformGraph
 from claimpt_tf.visits.ids import FIRST_CODE
 from tests.training.conftest import CONFIG
+from tests.training.killed import kill_at_checkpoint
 from tests.training.transformed import members, source
 
 CHOICES = ["--preset", "tiny", "--epochs", "2", "--batch-size", "4", "--seed", "0"]
@@ -35,19 +33,10 @@ def test_a_run_killed_in_mid_epoch_goes_on_exactly(
     run = tmp_path / "run"
     run.mkdir()
     shutil.copytree(whole / "transform", run / "transform")
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "claimpt_tf", "pretrain", "--data", str(records)),
-            *("--output", str(run), *CHOICES, "--checkpoint-minutes", "0", "--resume"),
-        ]
-    )
-    checkpoint = run / "checkpoint.npz"
-    try:
-        while process.poll() is None and not checkpoint.exists():
-            time.sleep(0.005)
-    finally:
-        process.kill()
-    assert process.wait() == -9
+    checkpoint = kill_at_checkpoint(
+        run, "pretrain", "--data", str(records), "--output", str(run), *CHOICES,
+        "--checkpoint-minutes", "0", "--resume",
+    )  # fmt: skip
     with np.load(checkpoint) as loaded:
         position = json.loads(loaded["facts"].tobytes())["position"]
     assert position["epoch"] == 0 and position["step"] % 20 == 0

@@ -70,6 +70,7 @@ class _ByFile(LoadFileScheduling):
         return next((files[0] for files in SHARED if file in files), file)
 
 
+@pytest.hookimpl(optionalhook=True)  # without xdist there is one process
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFile:
     """Used whenever there are several test processes."""
     return _ByFile(config, log)

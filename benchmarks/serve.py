@@ -4,7 +4,8 @@
     .venv/bin/python benchmarks/serve.py RUN/serving/claimpt --soak 600 --swaps 1000
 
 Members have 30 visits. The server is a process of its own; so are the clients at
-saturation. Prints one JSON line a measurement.
+saturation. Latency is measured twice: by this package's client, and by h2load (Debian's
+nghttp2-client), which adds no Python of its own. Prints one JSON line a measurement.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,11 +30,13 @@ from typing import Any
 import numpy as np
 import psutil
 
+from claimpt_tf.serving import protos
 from claimpt_tf.serving.cpp_session import CppSession
 from claimpt_tf.serving.errors import ServingError
 from claimpt_tf.serving.grpc_client import GrpcClient
 from claimpt_tf.serving.requests import to_examples
 from claimpt_tf.serving.saved_model import resolve_version
+from claimpt_tf.serving.tensor_proto import fill_tensor
 from claimpt_tf.serving.warmup import invented_members
 
 VISITS = 30
@@ -92,8 +96,40 @@ def latency(address: str, seconds: float, rate: float) -> None:
             time.sleep(max(0.0, due - time.perf_counter()))
             pool.submit(ask, due)
     p50, p99 = np.percentile(np.array(took) * 1000, [50, 99])
-    say("latency", rate=rate, requests=len(took), p50_ms=round(p50, 2),
-        p99_ms=round(p99, 2))  # fmt: skip
+    say("latency", client="claimpt_tf", rate=rate, requests=len(took),
+        p50_ms=round(p50, 2), p99_ms=round(p99, 2))  # fmt: skip
+
+
+def plain_latency(address: str, seconds: float, rate: float) -> None:
+    """The same requests from a client written in C."""
+    if shutil.which("h2load") is None:
+        print("no h2load here: apt-get install nghttp2-client", file=sys.stderr)
+        return
+    request = protos.PredictRequest()
+    request.model_spec.name = "claimpt"
+    one = np.array(examples(1), dtype=object)
+    fill_tensor(request.inputs["examples"], one, "string")
+    body = request.SerializeToString()
+    with tempfile.TemporaryDirectory(prefix="claimpt-h2load-") as scratch:
+        log, framed = Path(scratch) / "log", Path(scratch) / "body"
+        framed.write_bytes(b"\0" + len(body).to_bytes(4, "big") + body)
+        for count in (20, int(seconds * rate)):  # the first to warm up
+            log.unlink(missing_ok=True)
+            told = subprocess.run(
+                ["h2load", "-n", str(count), "-c1", "-m32", f"--rps={rate}",
+                 "-d", str(framed), "-H", "content-type: application/grpc",
+                 "-H", "te: trailers", f"--log-file={log}",
+                 f"http://{address}/tensorflow.serving.PredictionService/Predict"],
+                check=True, stdout=subprocess.PIPE, text=True,
+            ).stdout  # fmt: skip
+            # A refusal is a trailer: it has the HTTP status 200 too, but no data.
+            (data,) = re.findall(r"\((\d+)\) data", told)
+            if int(data) < 10 * count:
+                raise SystemExit(f"h2load's requests were refused: {told}")
+        took = np.loadtxt(log)
+    p50, p99 = np.percentile(took[:, 2] / 1000, [50, 99])
+    say("latency", client="h2load", rate=rate, requests=len(took),
+        p50_ms=round(p50, 2), p99_ms=round(p99, 2))  # fmt: skip
 
 
 def flood(address: str, rows: int, seconds: float, threads: int) -> tuple[int, int]:
@@ -223,6 +259,7 @@ def main() -> None:
         shutil.copytree(model, base / "1")
         with server(base) as (address, process):
             latency(address, chosen.seconds, chosen.rate)
+            plain_latency(address, chosen.seconds, chosen.rate)
             saturation(model, address, chosen.rows, chosen.seconds)
             soak(address, process, chosen.soak)
             swaps(model, base, address, chosen.swaps)

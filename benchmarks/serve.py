@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import contextlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -199,55 +200,69 @@ def soak(address: str, process: psutil.Process, seconds: float) -> None:
         memory_growth=round(after / before - 1, 4))  # fmt: skip
 
 
-def swaps(model: Path, folder: Path, address: str, count: int) -> None:
-    """New versions under load; the one before goes."""
+def swaps(
+    model: Path, folder: Path, address: str, process: psutil.Process, count: int,
+    rate: float,
+) -> None:  # fmt: skip
+    """New versions while requests come at a rate; the one before goes."""
     ended = threading.Event()
-    tally = [0, 0]
+    answered: list[bool] = []
     one = {"examples": np.array(examples(1), dtype=object)}
 
     def load() -> None:
-        with GrpcClient(address, retries=0) as client:
-            while not ended.is_set():
+        with (
+            GrpcClient(address, retries=0) as client,
+            concurrent.futures.ThreadPoolExecutor(32) as pool,
+        ):
+
+            def ask() -> None:
                 try:
                     client.run("serving_default", one)
-                    tally[0] += 1
+                    answered.append(True)
                 except ServingError:
-                    tally[1] += 1
+                    answered.append(False)
 
-    threads = [threading.Thread(target=load) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    begun, done = time.perf_counter(), 0
-    with GrpcClient(address) as client:
-        current = max(int(child.name) for child in folder.iterdir())
-        for number in range(current + 1, current + 1 + count):
-            beside = folder / f".{number}.part"
-            shutil.copytree(model, beside)
-            beside.rename(folder / str(number))
-            probe = GrpcClient(address, version=number, retries=0)
+            begun = time.perf_counter()
+            for at in itertools.count():
+                if ended.wait(max(0.0, begun + at / rate - time.perf_counter())):
+                    return
+                pool.submit(ask)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    begun, memory = time.perf_counter(), []
+    first = max(int(child.name) for child in folder.iterdir()) + 1
+    for done, number in enumerate(range(first, first + count), start=1):
+        beside = folder / f".{number}.part"
+        shutil.copytree(model, beside)
+        beside.rename(folder / str(number))
+        with GrpcClient(address, version=number, retries=0) as probe:
             while True:
                 try:
                     probe.run("serving_default", one)
                     break
                 except ServingError:
                     time.sleep(0.05)
-            probe.close()
-            shutil.rmtree(folder / str(number - 1))
-            done += 1
-        client.run("serving_default", one)
+        shutil.rmtree(folder / str(number - 1))
+        memory.append(process.memory_info().rss / 2**20)
+        if done % 100 == 0:
+            print(f"{done} of {count} swaps", file=sys.stderr)
     ended.set()
-    for thread in threads:
-        thread.join()
-    each = (time.perf_counter() - begun) / max(done, 1)
-    say("swaps", swaps=done, requests=tally[0], failed=tally[1],
-        seconds_a_swap=round(each, 2))  # fmt: skip
+    thread.join()
+    marks = np.linspace(0, count - 1, min(count, 5)).astype(int)
+    say("swaps", swaps=count, rate=rate, requests=len(answered),
+        failed=answered.count(False),
+        seconds_a_swap=round((time.perf_counter() - begun) / count, 2),
+        memory_mb=[round(memory[at]) for at in marks])  # fmt: skip
 
 
 def main() -> None:
     """Runs what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model_base")
-    parser.add_argument("--seconds", type=float, default=10.0, help="a measurement")
+    parser.add_argument(
+        "--seconds", type=float, default=10.0, help="a measurement; 0: none"
+    )
     parser.add_argument("--rate", type=float, default=100.0, help="requests a second")
     parser.add_argument("--rows", type=int, default=32, help="rows at saturation")
     parser.add_argument("--soak", type=float, default=30.0, help="seconds of full load")
@@ -258,11 +273,14 @@ def main() -> None:
         base = Path(scratch) / "claimpt"
         shutil.copytree(model, base / "1")
         with server(base) as (address, process):
-            latency(address, chosen.seconds, chosen.rate)
-            plain_latency(address, chosen.seconds, chosen.rate)
-            saturation(model, address, chosen.rows, chosen.seconds)
-            soak(address, process, chosen.soak)
-            swaps(model, base, address, chosen.swaps)
+            if chosen.seconds:
+                latency(address, chosen.seconds, chosen.rate)
+                plain_latency(address, chosen.seconds, chosen.rate)
+                saturation(model, address, chosen.rows, chosen.seconds)
+            if chosen.soak:
+                soak(address, process, chosen.soak)
+            if chosen.swaps:
+                swaps(model, base, address, process, chosen.swaps, chosen.rate)
 
 
 if __name__ == "__main__":

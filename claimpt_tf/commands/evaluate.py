@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import click
+from click.core import ParameterSource
 
 
 @click.command()
@@ -101,7 +102,8 @@ def evaluate(
 
     Writes report.html, metrics.json, predictions.parquet, model_card.md and
     recalibration.json. Baselines on counts and other networks are trained on the same
-    members.
+    members. Classes, sets of categories, numbers and times to an event have figures
+    and baselines of their own, and need none of the options on yes and no.
 
     \b
     Examples:
@@ -116,7 +118,28 @@ def evaluate(
     from rich.console import Console
 
     from claimpt_tf.errors import InputError
+    from claimpt_tf.evaluation.finetuned_run import kind_of
 
+    if (kind := kind_of(run)) != "binary":
+        from claimpt_tf.evaluation.evaluate import Choices
+        from claimpt_tf.evaluation.evaluate_endpoint import (
+            evaluate_endpoint_run,
+            refuse_options,
+        )
+
+        asked = click.get_current_context()
+        by_default = ParameterSource.DEFAULT
+        refuse_options(
+            kind,
+            [n for n in asked.params if asked.get_parameter_source(n) != by_default],
+        )
+        found = evaluate_endpoint_run(
+            run, output, Choices(replicates, seed), source=source,
+            simulated=simulated, networks=networks, say=click.echo,
+        )  # fmt: skip
+        Console(highlight=False).print(found.to_table("Test split"))
+        click.echo(f"{output}/report.html")
+        return
     if from_date and not data:
         raise InputError("--from-date needs --data: the records with those later dates")
     if data and learning_curve:

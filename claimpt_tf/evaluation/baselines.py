@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import lightgbm as lgb
 import numpy as np
@@ -40,9 +40,11 @@ LIGHTGBM_GRID: Final = (
     {"num_leaves": 4, "lambda_l2": 10.0},
     {"num_leaves": 15, "lambda_l2": 10.0},
 )
-_LIGHTGBM_FIXED: Final = {
+YES_OR_NO: Final[Mapping[str, Any]] = {
     "objective": "binary",
     "metric": "binary_logloss",
+}
+_LIGHTGBM_FIXED: Final = {
     "learning_rate": 0.05,
     "feature_fraction": 0.2,
     "bagging_fraction": 0.8,
@@ -67,16 +69,18 @@ class Counted:
 
     Attributes:
         train: CSR, (training rows, features).
-        labels: 0 or 1, (training rows,).
+        labels: 0 or 1, or what else the objective asks for, (training rows,).
         folds: pairs of row positions (fit, score) within training; empty when
             a class has fewer than two patients.
         test: CSR, (test rows, features).
+        weights: of the training rows, (training rows,); None counts all alike.
     """
 
     train: sparse.csr_matrix
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     folds: Folds
     test: sparse.csr_matrix
+    weights: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -218,38 +222,72 @@ class Trees:
     rounds: int
 
 
-def boosted(counted: Counted, seed: int = 0) -> Floats:
-    """LightGBM on counts; tree size and number of trees by log loss over the folds."""
-    model = boost(counted.train, counted.labels, tuned(counted, seed), seed)
+def boosted(
+    counted: Counted, seed: int = 0, objective: Mapping[str, Any] = YES_OR_NO
+) -> Floats:
+    """LightGBM on counts; tree size and number of trees by loss over the folds.
+
+    Args:
+        counted: rows; their labels are what the objective asks for.
+        seed: of sampling.
+        objective: LightGBM's `objective` and `metric`, and what these need.
+    """
+    trees = tuned(counted, seed, objective)
+    model = boost(
+        counted.train, counted.labels, trees, seed, objective, counted.weights
+    )
     return np.asarray(model.predict(counted.test), dtype=np.float64)
 
 
-def tuned(counted: Counted, seed: int = 0) -> Trees:
-    """The setting of `LIGHTGBM_GRID` and number of trees with the lowest log loss."""
+def tuned(
+    counted: Counted, seed: int = 0, objective: Mapping[str, Any] = YES_OR_NO
+) -> Trees:
+    """The setting of `LIGHTGBM_GRID` and number of trees with the lowest loss."""
     data = lgb.Dataset(
-        counted.train, counted.labels, free_raw_data=False, params=_LIGHTGBM_FIXED
+        counted.train,
+        counted.labels,
+        weight=counted.weights,
+        free_raw_data=False,
+        params={**_LIGHTGBM_FIXED, **objective},
     )
     best, lowest = Trees(LIGHTGBM_GRID[0], ROUNDS_UNTUNED), float("inf")
     for setting in LIGHTGBM_GRID if counted.folds else ():
         history = lgb.cv(
-            {**_LIGHTGBM_FIXED, **_sizes(len(counted.labels), seed), **setting},
+            {
+                **_LIGHTGBM_FIXED,
+                **_sizes(len(counted.labels), seed),
+                **setting,
+                **objective,
+            },
             data,
             num_boost_round=_MAX_ROUNDS,
             folds=counted.folds,
             callbacks=[lgb.early_stopping(_PATIENCE, verbose=False)],
         )
-        losses = np.asarray(history["valid binary_logloss-mean"])
+        losses = np.asarray(history[f"valid {objective['metric']}-mean"])
         if losses.min() < lowest:
             best, lowest = Trees(setting, int(losses.argmin()) + 1), losses.min()
     return best
 
 
 def boost(
-    rows: sparse.csr_matrix, labels: NDArray[np.int64], trees: Trees, seed: int = 0
+    rows: sparse.csr_matrix,
+    labels: NDArray[Any],
+    trees: Trees,
+    seed: int = 0,
+    objective: Mapping[str, Any] = YES_OR_NO,
+    weights: Floats | None = None,
 ) -> lgb.Booster:
     """LightGBM with a setting that is known."""
-    settings = {**_LIGHTGBM_FIXED, **_sizes(len(labels), seed), **trees.settings}
-    data = lgb.Dataset(rows, labels, params=_LIGHTGBM_FIXED)
+    settings = {
+        **_LIGHTGBM_FIXED,
+        **_sizes(len(labels), seed),
+        **trees.settings,
+        **objective,
+    }
+    data = lgb.Dataset(
+        rows, labels, weight=weights, params={**_LIGHTGBM_FIXED, **objective}
+    )
     return lgb.train(settings, data, num_boost_round=trees.rounds)
 
 

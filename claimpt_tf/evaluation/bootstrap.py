@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -129,6 +129,18 @@ def replicate(
             for name, metric in metrics.items():
                 values[key][name][first : first + len(drawn)] = metric.resampled(rows)
 
+    share_out(draws, fill)
+    return values
+
+
+def share_out(draws: Draws, fill: Callable[[int, Floats], None]) -> None:
+    """Hands all draws to threads.
+
+    Args:
+        draws: the replicates.
+        fill: called with the number of a first replicate and how often each patient
+            was drawn, (some replicates, patients); from several threads at once.
+    """
     # BLAS's own threads only wait: its matrices are thin. NumPy lets go of Python's
     # lock, so threads of ours share the replicates.
     threads = os.cpu_count() or 1
@@ -141,7 +153,6 @@ def replicate(
                 waiting.popleft().result()
         for one in waiting:
             one.result()
-    return values
 
 
 def bootstrap(

@@ -34,14 +34,23 @@ from claimpt_tf.evaluation.metrics import (
     checked,
     default_metrics,
 )
-from claimpt_tf.evaluation.subgroups import NEEDS, SUBGROUPS, Group, groups_of
+from claimpt_tf.evaluation.subgroups import (
+    NEEDS,
+    SUBGROUPS,
+    Group,
+    groups_of,
+    has_rest,
+    rest_of,
+)
 from claimpt_tf.evaluation.weighted import Floats, Ranked
 from claimpt_tf.tasks.attrition import SMALLEST_CELL
 
 SCHEMA_VERSION: Final = 2
+BINARY: Final = "binary"
 SUBGROUP_METRICS: Final = ("auroc", "auprc", "brier", "calibration_in_the_large")
 ANY_CLASS: Final = ("brier", "log_loss", "ece")  # figures that exist without events
 _COLUMNS: Final = ("patient_id", "index_day", "label")
+_ON_SCREEN: Final = ("auroc", "auprc", "brier")
 
 Figures = dict[str, dict[str, Interval]]  # model -> figure -> value and interval
 
@@ -74,16 +83,17 @@ class Comparison:
     Attributes:
         n: rows (patient and index date).
         patients: distinct patients.
-        positives: rows with the outcome.
+        positives: rows with the outcome; None where labels are of a kind that has none.
         models: model -> figure -> value with interval, models in the order given.
         differences: model -> figure -> that model less `reference`; all but it.
         reference: the model that the others are held against.
         subgroups: the figures of `SUBGROUP_METRICS` within groups.
         titles: figure -> heading.
-        capacity: share of rows behind the figures "at capacity".
+        capacity: share of rows behind the figures "at capacity", if any.
         threshold: probability behind the figures "at threshold", if any.
         task: name of the question, where it was told.
         simulated: the rows describe nobody.
+        kind: what the labels are, as in a task.
         n_boot: bootstrap replicates.
         seed: of the bootstrap.
         level: of the intervals.
@@ -91,24 +101,25 @@ class Comparison:
 
     n: int
     patients: int
-    positives: int
+    positives: int | None
     models: Figures
     differences: dict[str, dict[str, Difference]]
     reference: str
     subgroups: list[SubgroupFigures]
     titles: dict[str, str]
-    capacity: float
+    capacity: float | None
     n_boot: int
     seed: int
     level: float
     threshold: float | None = None
     task: str = ""
     simulated: bool = False
+    kind: str = BINARY
 
     @property
-    def prevalence(self) -> float:
-        """Share of rows with the outcome."""
-        return self.positives / self.n
+    def prevalence(self) -> float | None:
+        """Share of rows with the outcome, where labels have one."""
+        return None if self.positives is None else self.positives / self.n
 
     def points(self, model: str | None = None) -> dict[str, float]:
         """Figure -> value of a model, by default the reference; estimable ones only."""
@@ -124,6 +135,8 @@ class Comparison:
             **asdict(self),
             "prevalence": self.prevalence,
         }
+        if self.kind == BINARY:  # what readers of older files take for granted
+            del content["kind"]
         return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
     @classmethod
@@ -169,19 +182,23 @@ class Comparison:
 
     def to_table(self, title: str | None = None) -> Table:
         """A short table for the terminal; draw it with `rich`."""
+        caption = f"{self.n:,} rows"
+        if self.positives is not None:
+            caption += f", {shown(self.positives)} with the outcome"
         table = Table(
-            title=title, title_justify="left", title_style="bold",
-            caption=f"{self.n:,} rows, {_shown(self.positives)} with the outcome",
-        )  # fmt: skip
-        table.add_column("model", overflow="fold")
-        for heading in (f"AUROC [{self.level:.0%} CI]", "AUPRC", "Brier"):
+            title=title, title_justify="left", title_style="bold", caption=caption
+        )
+        main, *others = _ON_SCREEN if self.kind == BINARY else list(self.titles)[:3]
+        headings = [f"{self.titles[main]} [{self.level:.0%} CI]"]
+        headings += [self.titles[name] for name in others]
+        table.add_column("model", overflow="fold", min_width=11)
+        for heading in headings:
             table.add_column(heading, justify="right", no_wrap=True)
         for model, figures in self.models.items():
             table.add_row(
                 model,
-                with_interval(figures["auroc"]),
-                number(figures["auprc"].value),
-                number(figures["brier"].value),
+                with_interval(figures[main]),
+                *(number(figures[name].value) for name in others),
             )
         return table
 
@@ -219,7 +236,7 @@ def compare(
         ArtifactError: no model, a model without a score for every row, scores that
             are NaN or no probabilities, a row twice, or a missing column.
     """
-    _check_frame(predictions, frame, subgroups)
+    check_frame(predictions, frame, subgroups)
     reference = reference if reference is not None else next(iter(predictions))
     if reference not in predictions:
         raise ArtifactError(
@@ -250,7 +267,7 @@ def compare(
     rest = {
         (position, None): _everybody_else(labels, scores[reference], groups, position)
         for position, group in enumerate(groups)
-        if not group.suppressed and _has_rest(groups, position)
+        if not group.suppressed and has_rest(groups, position)
     }
     draws = Draws(frame["patient_id"].to_numpy(), n_boot, seed)
     drawn = replicate(whole, metrics, draws)
@@ -288,7 +305,7 @@ def compare(
         }
         for (position, _), cell in rest.items()
     }
-    adjusted = _adjusted(differences)
+    adjusted = holm(differences, SUBGROUP_METRICS)
     return Comparison(
         n=frame.height,
         patients=draws.n_patients,
@@ -359,41 +376,33 @@ def _few(labels: Floats, fewest: int) -> str | None:
     for count, what in ((events, "with"), (len(labels) - events, "without")):
         if 0 < count < fewest:
             return (
-                f"{_shown(count)} rows {what} the outcome; {fewest} or more are needed"
+                f"{shown(count)} rows {what} the outcome; {fewest} or more are needed"
             )
     return None
 
 
-def _shown(count: int) -> str:
+def shown(count: int) -> str:
+    """A count in words that may be shown.
+
+    >>> shown(1234), shown(3)
+    ('1,234', 'fewer than 11')
+    """
     return f"{count:,}" if count >= SMALLEST_CELL else f"fewer than {SMALLEST_CELL}"
-
-
-def _has_rest(groups: Sequence[Group], position: int) -> bool:
-    """Whether the other groups of the grouping may be shown together."""
-    by = groups[position].by
-    others = [g for at, g in enumerate(groups) if g.by == by and at != position]
-    counts = [(g.patients, g.positives, g.negatives) for g in others]
-    return bool(counts) and min(map(sum, zip(*counts, strict=True))) >= SMALLEST_CELL
 
 
 def _everybody_else(
     labels: Floats, scores: Floats, groups: Sequence[Group], position: int
 ) -> Cell:
-    by = groups[position].by
-    rows = np.sort(
-        np.concatenate(
-            [g.rows for at, g in enumerate(groups) if g.by == by and at != position]
-        )
-    )
+    rows = rest_of(groups, position)
     return Cell(Ranked(labels[rows], scores[rows]), rows)
 
 
-def _adjusted(
-    differences: Mapping[int, Mapping[str, Difference]],
+def holm(
+    differences: Mapping[int, Mapping[str, Difference]], figures: Sequence[str]
 ) -> dict[int, dict[str, float | None]]:
     """Holm's p-values of each figure over all groups."""
     found: dict[int, dict[str, float | None]] = {at: {} for at in differences}
-    for name in SUBGROUP_METRICS:
+    for name in figures:
         tested = {
             at: one[name].p
             for at, one in differences.items()
@@ -444,9 +453,14 @@ def write_metrics(comparison: Comparison, path: str | os.PathLike[str]) -> None:
         part.unlink(missing_ok=True)
 
 
-def _check_frame(
-    predictions: Mapping[str, ArrayLike], frame: pl.DataFrame, subgroups: Sequence[str]
+def check_frame(
+    predictions: Mapping[str, Any], frame: pl.DataFrame, subgroups: Sequence[str]
 ) -> None:
+    """Refuses rows to compare on that are no labelled examples, each once.
+
+    Raises:
+        ArtifactError: no model, a column is missing or has gaps, a row stands twice.
+    """
     if not predictions:
         raise ArtifactError("no model to compare; give one set of scores or more")
     needed = list(_COLUMNS)

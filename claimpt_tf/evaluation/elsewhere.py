@@ -22,7 +22,6 @@ from claimpt_tf.evaluation.evaluate import (
 )
 from claimpt_tf.evaluation.evaluate_run import (
     LOG_FOLDER,
-    command_of,
     refuse_an_old,
     refuse_one_class,
     told_facts,
@@ -31,6 +30,8 @@ from claimpt_tf.evaluation.explained import explained_examples
 from claimpt_tf.evaluation.finetuned_model import FinetunedModel
 from claimpt_tf.evaluation.finetuned_run import FinetunedRun, labelled_rows, read_run
 from claimpt_tf.evaluation.hparams import hparams_of, write_hparams
+from claimpt_tf.evaluation.reproduce import command_of, training_commands
+from claimpt_tf.evaluation.rivals import described
 from claimpt_tf.evaluation.story import Story
 from claimpt_tf.evaluation.truth import BEST
 from claimpt_tf.evaluation.weighted import Floats
@@ -132,8 +133,13 @@ def evaluate_elsewhere(
         attrition.export(),
         source,
         simulated=simulated or bool(truth),
-        facts=told_facts(home.facts),
-        commands=(command_of(run, choices, *asked),),
+        facts=told_facts(home.facts) | described(scores),
+        commands=(
+            *training_commands(run, home.facts, home.task),
+            command_of(
+                run, choices, *asked, truth=truth, source=source, simulated=simulated
+            ),
+        ),
         notes=tuple(notes),
         examples=explained_examples(model, cohort, every, every_score, own),
         split=_told(since),

@@ -22,6 +22,7 @@ from claimpt_tf.evaluation.weighted import Floats, Ranked, Weighted
 Figures = dict[str, Floats]
 _PROBABILITY = "probability_"
 _RISK = "risk_"
+_BLOCK = 64  # events whose pairs are held at once
 
 
 def risk_figures(rows: pl.DataFrame, weights: Floats) -> Figures:
@@ -45,12 +46,22 @@ def class_figures(rows: pl.DataFrame, weights: Floats) -> Figures:
     place = {name: n for n, name in enumerate(names)}
     label = np.array([place[name] for name in rows["label"]])
     given = np.maximum(chances[np.arange(len(label)), label], 1e-15)
-    came = [n for n in range(len(names)) if 0 < (label == n).mean() < 1]
-    areas = [_auroc(Ranked(label == n, chances[:, n]), weights) for n in came]
+    areas = list(class_areas(rows, weights).values())
     return {
         "accuracy": _mean(chances.argmax(axis=1) == label, weights),
         "log_loss": _mean(-np.log(given), weights),
         "auroc": np.mean(areas, axis=0) if areas else np.full(len(weights), np.nan),
+    }
+
+
+def class_areas(rows: pl.DataFrame, weights: Floats) -> Figures:
+    """AUROC of each class that came, and not to all rows, against the others."""
+    names, chances = chances_of(rows)
+    label = rows["label"].to_numpy()
+    return {
+        name: _auroc(Ranked(label == name, chances[:, n]), weights)
+        for n, name in enumerate(names)
+        if 0 < (label == name).mean() < 1
     }
 
 
@@ -97,11 +108,7 @@ def event_figures(rows: pl.DataFrame, weights: Floats) -> Figures:
     array([1.])
     """
     seen, days = rows["label"].to_numpy(), rows["label_days"].to_numpy()
-    risks = {
-        float(name.removeprefix(_RISK).removesuffix("d")): rows[name].to_numpy()
-        for name in rows.columns
-        if name.startswith(_RISK)
-    }
+    risks = risks_of(rows)
     found = {"concordance": concordance(seen, days, risks[max(risks)], weights)}
     for horizon, risk in risks.items():
         area = auroc_by(seen, days, risk, horizon, weights)
@@ -132,14 +139,21 @@ def concordance(
     happened, when, given, drawn = (
         happened[order], when[order], given[order], weights[:, order],
     )  # fmt: skip
-    better, pairs = np.zeros(len(weights)), np.zeros(len(weights))
-    for n in np.flatnonzero(happened):
-        same = np.searchsorted(when, when[n], side="right")
-        tail = n + 1 + int(happened[n + 1 : same].sum())
-        others = given[tail:]
-        won = (given[n] > others) + (given[n] == others) / 2
-        better += drawn[:, n] * (drawn[:, tail:] @ won)
-        pairs += drawn[:, n] * drawn[:, tail:].sum(axis=1)
+    events = np.flatnonzero(happened)
+    ahead = np.cumsum(happened)  # events up to a row
+    same = np.searchsorted(when, when[events], side="right")
+    tails = events + 1 + ahead[same - 1] - ahead[events]
+    later = drawn[:, ::-1].cumsum(axis=1)[:, ::-1]
+    later = np.concatenate([later, np.zeros((len(later), 1))], axis=1)
+    pairs = (drawn[:, events] * later[:, tails]).sum(axis=1)
+    better = np.zeros(len(weights))
+    for first in range(0, len(events), _BLOCK):
+        some, tail = events[first : first + _BLOCK], tails[first : first + _BLOCK]
+        others, places = given[tail[0] :], np.arange(tail[0], len(given))
+        own = given[some][:, None]
+        won = (own > others) + (own == others) / 2
+        won[places < tail[:, None]] = 0
+        better += (drawn[:, some] * (drawn[:, tail[0] :] @ won.T)).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(pairs > 0, better / pairs, np.nan)
 
@@ -149,9 +163,10 @@ def auroc_by(
 ) -> Floats:
     """Cumulative/dynamic AUROC: events by a day against who was still free of it then.
 
-    Rows that were censored before are stood for by those that were followed longer:
-    weights are inverse probabilities of being followed, by Kaplan and Meier of the
-    whole sample (Uno et al. 2007, "Evaluating prediction rules for t-year survivors").
+    Who was censored on that very day outlived it. Rows censored before are stood for
+    by those that were followed longer: weights are inverse probabilities of being
+    followed, by Kaplan and Meier of the whole sample (Uno et al. 2007, "Evaluating
+    prediction rules for t-year survivors").
 
     Args:
         seen: 1 where the event was seen, 0 where follow-up ended, [N].
@@ -164,7 +179,8 @@ def auroc_by(
         float64 [R]; NaN with no event by then, or with nobody followed so long.
     """
     happened, when = np.asarray(seen) == 1, np.asarray(days, dtype=np.float64)
-    case, free = happened & (when <= horizon), when > horizon
+    case = happened & (when <= horizon)
+    free = (when > horizon) | ((when == horizon) & ~happened)
     if not case.any() or not free.any():
         return np.full(len(weights), np.nan)
     # Who was free counts alike, so that their weight cancels out.
@@ -187,6 +203,16 @@ def chances_of(rows: pl.DataFrame) -> tuple[list[str], NDArray[np.float64]]:
     columns = [name for name in rows.columns if name.startswith(_PROBABILITY)]
     names = [name.removeprefix(_PROBABILITY) for name in columns]
     return names, rows.select(columns).to_numpy()
+
+
+def risks_of(rows: pl.DataFrame) -> dict[float, Floats]:
+    """Horizon in days -> risk of each row by then [N], horizons in order."""
+    found = {
+        float(name.removeprefix(_RISK).removesuffix("d")): rows[name].to_numpy()
+        for name in rows.columns
+        if name.startswith(_RISK)
+    }
+    return dict(sorted(found.items()))
 
 
 def _auroc(ranked: Ranked, weights: Floats) -> Floats:

@@ -14,12 +14,10 @@ import numpy as np
 import polars as pl
 from rich.table import Table
 
-from claimpt_tf.codes.categories import CategoryOf
 from claimpt_tf.evaluation.bootstrap import REPLICATES, Draws, Interval, interval
 from claimpt_tf.evaluation.endpoint_figures import FIGURES, Figures, chances_of, recalls
 from claimpt_tf.evaluation.metrics import Estimate
-from claimpt_tf.evaluation.recall import plain_rankings
-from claimpt_tf.evaluation.weighted import Floats
+from claimpt_tf.evaluation.recall import past_categories, plain_rankings
 from claimpt_tf.tasks.spec import load_task
 from claimpt_tf.tasks.transform import TASK_FILE
 from claimpt_tf.visits.records import decode, read_records
@@ -56,10 +54,14 @@ def judge_run(
             continue
         ways = {"network": partial(FIGURES[kind], rows)}
         if kind == "multi_label":
-            category_of = load_task(run / "cohort" / TASK_FILE).category_of
-            records = run / "cohort" / f"Split-{split}"
-            for name, scores in _rivals(rows, known, records, category_of).items():
-                columns, _ = chances_of(rows)
+            records = sorted((run / "cohort" / f"Split-{split}").glob("*.gz"))
+            past = past_categories(
+                decode(list(read_records(records))),
+                load_task(run / "cohort" / TASK_FILE).category_of,
+            )
+            columns, _ = chances_of(rows)
+            rankings = plain_rankings(past, known["label"], columns)
+            for name, scores in rankings.items():
                 ways[name] = partial(recalls, scores, columns, rows["label"])
         draws = Draws(rows["patient_id"].to_numpy(), replicates)
         parts: dict[str, list[Figures]] = {name: [] for name in ways}
@@ -116,25 +118,3 @@ def _intervals(points: Figures, drawn: list[Figures]) -> dict[str, Interval]:
             estimate = Estimate(None, "the labels do not allow it")
         found[name] = interval(estimate, np.concatenate([one[name] for one in drawn]))
     return found
-
-
-def _rivals(
-    rows: pl.DataFrame, known: pl.DataFrame, records: Path, category_of: CategoryOf
-) -> Mapping[str, Floats]:
-    """Rankings by how often a category came to others, and to the member before."""
-    examples = decode(list(read_records(sorted(records.glob("*.gz")))))
-    coded = examples.select("codes", row=pl.int_range(pl.len())).explode("codes")
-    coded = coded.explode("codes").drop_nulls()
-    distinct = coded["codes"].unique()
-    names = pl.DataFrame(
-        {"codes": distinct, "category": category_of(distinct.to_list())}
-    )
-    past = (
-        pl.DataFrame({"row": pl.int_range(examples.height, eager=True)})
-        .join(coded.join(names, on="codes"), on="row", how="left")
-        .group_by("row", maintain_order=True)
-        .agg(pl.col("category").drop_nulls())
-        .sort("row")["category"]
-    )
-    columns, _ = chances_of(rows)
-    return plain_rankings(past, known["label"], columns)

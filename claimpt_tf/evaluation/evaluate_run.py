@@ -24,6 +24,8 @@ from claimpt_tf.evaluation.explained import explained_examples
 from claimpt_tf.evaluation.finetuned_model import FinetunedModel
 from claimpt_tf.evaluation.finetuned_run import FinetunedRun, read_run
 from claimpt_tf.evaluation.hparams import hparams_of, write_hparams
+from claimpt_tf.evaluation.reproduce import command_of, training_commands
+from claimpt_tf.evaluation.rivals import described
 from claimpt_tf.evaluation.run_networks import rival_scores
 from claimpt_tf.evaluation.run_study import Study, run_study
 from claimpt_tf.evaluation.story import Story
@@ -100,8 +102,18 @@ def evaluate_run(
         found.attrition,
         source,
         simulated=simulated or bool(truth),
-        facts=told_facts(found.facts),
-        commands=(command_of(run, choices, *_options(study, networks, paper)),),
+        facts=told_facts(found.facts) | described(scores),
+        commands=(
+            *training_commands(run, found.facts, found.task),
+            command_of(
+                run,
+                choices,
+                *_options(study, networks, paper),
+                truth=truth,
+                source=source,
+                simulated=simulated,
+            ),
+        ),
         notes=tuple(found.facts.get("notes", ())),
         examples=examples,
         learning=learning,
@@ -148,25 +160,6 @@ def examples_of(run: str, found: FinetunedRun, say: Say) -> Sequence[Example]:
     except ClaimPTError as error:
         say(f"no examples of explained predictions: {error}")
         return ()
-
-
-def command_of(run: str, choices: Choices, *more: str) -> str:
-    """What to type to get an evaluation again.
-
-    >>> command_of("runs/r2", Choices(capacity=200, seed=7), "--data RECORDS")
-    'claimpt evaluate --run r2 --output EVALUATION --data RECORDS --capacity 200'
-    """
-    usual = Choices()
-    chosen = []
-    for name in ("capacity", "threshold", "replicates", "seed"):
-        value = getattr(choices, name)
-        if value != getattr(usual, name):
-            told = f"{value:g}" if isinstance(value, float) else value
-            chosen.append(f"--{name} {told}")
-    if not choices.past_windows:
-        chosen.append("--no-past-windows")
-    words = ("claimpt evaluate --run", Path(run).name, "--output EVALUATION")
-    return " ".join([*words, *more, *chosen])
 
 
 def _options(study: Study | None, networks: bool, paper: str | None) -> list[str]:

@@ -58,17 +58,19 @@ def models_table(
     )
 
 
-def differences_table(comparison: Comparison) -> FigureTable | None:
+def differences_table(
+    comparison: Comparison, figures: Sequence[str] = DIFFERENCES
+) -> FigureTable | None:
     """Differences to the reference; None where there is nothing beside it."""
     if not comparison.differences:
         return None
     headings = []
-    for name in DIFFERENCES:
+    for name in figures:
         headings += [comparison.titles[name], "p"]
     rows = []
     for model, found in comparison.differences.items():
         cells = []
-        for name in DIFFERENCES:
+        for name in figures:
             one = found[name]
             p = FigureCell(p_value(one, comparison.n_boot))
             cells += [figure_cell(one, sign="+"), p]

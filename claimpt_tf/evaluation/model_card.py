@@ -7,17 +7,17 @@ brackets are its items.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from claimpt_tf.evaluation.compare import Comparison, with_interval
 from claimpt_tf.evaluation.provenance import source_title, synthetic_note, versions
 from claimpt_tf.evaluation.question import question_of, title_of
-from claimpt_tf.evaluation.report import shown_counts
+from claimpt_tf.evaluation.report import is_number, shown_counts
 from claimpt_tf.evaluation.story import Story
 from claimpt_tf.evaluation.subgroups import TITLES
 
-_FIGURES = (
+FIGURES = (
     "auroc", "auprc", "brier", "calibration_in_the_large", "calibration_slope", "ici",
 )  # fmt: skip
 
@@ -26,30 +26,39 @@ def write_card(
     path: str | os.PathLike[str],
     comparison: Comparison,
     story: Story,
+    figures: Sequence[str] = FIGURES,
 ) -> None:
-    """Writes `model_card.md`, complete or not at all."""
+    """Writes `model_card.md`, complete or not at all; arguments as in `model_card`."""
     target = Path(path)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        part.write_text(model_card(comparison, story), encoding="utf-8")
+        part.write_text(model_card(comparison, story, figures), encoding="utf-8")
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
 
 
-def model_card(comparison: Comparison, story: Story) -> str:
+def model_card(
+    comparison: Comparison, story: Story, figures: Sequence[str] = FIGURES
+) -> str:
     """The card's text.
 
     Args:
         comparison: figures; counts that the attrition withholds stay withheld.
         story: what else to tell.
+        figures: those of the table; the first is told of groups.
     """
     counts = shown_counts(comparison, story.attrition, "test")
     told = [
         name
         for name in comparison.models
-        if counts["positives"].replace(",", "").isdigit() or name != "prevalence"
+        if comparison.positives is None
+        or is_number(counts["positives"])
+        or name != "prevalence"
     ]
+    rows = f"{counts['members']} members, {counts['rows']} index dates"
+    if comparison.positives is not None:
+        rows += f", {counts['positives']} with the outcome"
     synthetic = synthetic_note(story.source, story.simulated)
     lines = [f"# Model card: {title_of(story.task)}", ""]
     if synthetic:
@@ -62,8 +71,7 @@ def model_card(comparison: Comparison, story: Story) -> str:
                 "Source": source_title(story.source) or "not told",
                 "Split": "by a hash of the member; no member is in two splits",
                 "Evaluated how": story.split,
-                "Evaluated on": f"{counts['members']} members, {counts['rows']} index "
-                f"dates, {counts['positives']} with the outcome",
+                "Evaluated on": rows,
             },
         ),
         *_steps(story),
@@ -82,18 +90,18 @@ def model_card(comparison: Comparison, story: Story) -> str:
         f"{comparison.level:.0%} intervals from {comparison.n_boot:,} bootstrap "
         "replicates over members, the model held fixed.",
         "",
-        "| Model | " + " | ".join(comparison.titles[one] for one in _FIGURES) + " |",
-        "|---" * (len(_FIGURES) + 1) + "|",
+        "| Model | " + " | ".join(comparison.titles[one] for one in figures) + " |",
+        "|---" * (len(figures) + 1) + "|",
         *(
             f"| {name} | "
             + " | ".join(
-                with_interval(comparison.models[name][one]) for one in _FIGURES
+                with_interval(comparison.models[name][one]) for one in figures
             )
             + " |"
             for name in told
         ),
         "",
-        *_fairness(comparison),
+        *_fairness(comparison, figures[0]),
         "## Limits and use (items 25 to 27)",
         "",
         "- Outcomes are read from claims: what was not billed is not seen.",
@@ -136,27 +144,29 @@ def _count(value: int | str | None) -> str:
     return f"{value:,}" if isinstance(value, int) else value or ""
 
 
-def _fairness(comparison: Comparison) -> list[str]:
+def _fairness(comparison: Comparison, name: str) -> list[str]:
+    title = comparison.titles[name]
+    few = ", or outcomes," if comparison.positives is not None else ""
     lines = [
         "## Fairness (items 14, 23b)",
         "",
-        f"AUROC of {comparison.reference} by group; groups of fewer than 11 members, "
-        "or outcomes, are not shown. p-values of the difference to everybody else are "
+        f"{title} of {comparison.reference} by group; groups of fewer than 11 members"
+        f"{few} are not shown. p-values of the difference to everybody else are "
         "Holm's, over all groups.",
         "",
-        "| Grouping | Group | AUROC | Difference | p |",
+        f"| Grouping | Group | {title} | Difference | p |",
         "|---|---|---|---|---|",
     ]
     for group in comparison.subgroups:
-        title = TITLES.get(group.by, group.by)
+        by = TITLES.get(group.by, group.by)
         if group.suppressed:
-            lines.append(f"| {title} | {group.level} | not shown | | |")
+            lines.append(f"| {by} | {group.level} | not shown | | |")
             continue
-        figure = group.models[comparison.reference]["auroc"]
-        gap, p = group.differences.get("auroc"), group.adjusted.get("auroc")
+        figure = group.models[comparison.reference][name]
+        gap, p = group.differences.get(name), group.adjusted.get(name)
         between = "" if gap is None or gap.value is None else f"{gap.value:+.3f}"
         lines.append(
-            f"| {title} | {group.level} | {with_interval(figure)} | {between} | "
+            f"| {by} | {group.level} | {with_interval(figure)} | {between} | "
             f"{'' if p is None else f'{p:.3f}'} |"
         )
     return [*lines, ""]

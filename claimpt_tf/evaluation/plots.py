@@ -156,10 +156,23 @@ def net_benefits(labels: Floats, scores: Floats, thresholds: Floats) -> Floats:
     return found
 
 
-def calibration_plot(labels: Floats, scores: Mapping[str, Floats], model: str) -> Plot:
+def calibration_plot(
+    labels: Floats,
+    scores: Mapping[str, Floats],
+    model: str,
+    name: str = "calibration",
+    of: str | None = None,
+) -> Plot:
     """Observed rate against probability: smoothed, and by tenths; over a histogram.
 
     Whiskers are 95% Wilson intervals that take rows for independent.
+
+    Args:
+        labels: 0 or 1, shape (rows,).
+        scores: model -> probabilities, shape (rows,).
+        model: the one that is drawn.
+        name: of the drawing, once a page.
+        of: what the title calls it; by default the model.
     """
     given = scores[model]
     points = calibration_points(labels, given)
@@ -190,8 +203,8 @@ def calibration_plot(labels: Floats, scores: Mapping[str, Floats], model: str) -
     shown = "; ".join(f"{p:.0%} predicted, {o:.0%} seen" for p, o, _, _ in points)
     return finished(
         figure,
-        "calibration",
-        f"Calibration of {model}",
+        name,
+        f"Calibration of {of or model}",
         "The curve is smoothed (lowess); each point is a tenth of the rows, with a "
         "95% interval. On the diagonal, what was predicted is what came. Below, how "
         f"many rows have which probability (bars of fewer than {SMALLEST_CELL} are "

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from claimpt_tf.codes.categories import CategoryOf
 from claimpt_tf.errors import ArtifactError
 
 SIZES = (5, 10, 30)
@@ -55,6 +56,28 @@ def recall_at(
         found = hits[:, min(size, hits.shape[1]) - 1]
         columns[f"recall_at_{size}"] = found / total
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Float64))
+
+
+def past_categories(examples: pl.DataFrame, category_of: CategoryOf) -> pl.Series:
+    """Categories of all known codes of each labelled example, List(String) [N].
+
+    Args:
+        examples: with a column `codes`, List(List(String)).
+        category_of: maps codes to categories, one each.
+    """
+    coded = examples.select("codes", row=pl.int_range(pl.len())).explode("codes")
+    coded = coded.explode("codes").drop_nulls()
+    distinct = coded["codes"].unique()
+    names = pl.DataFrame(
+        {"codes": distinct, "category": category_of(distinct.to_list())}
+    )
+    return (
+        pl.DataFrame({"row": pl.int_range(examples.height, eager=True)})
+        .join(coded.join(names, on="codes"), on="row", how="left")
+        .group_by("row", maintain_order=True)
+        .agg(pl.col("category").drop_nulls())
+        .sort("row")["category"]
+    )
 
 
 def plain_rankings(

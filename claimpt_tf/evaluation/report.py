@@ -41,7 +41,6 @@ from claimpt_tf.evaluation.subgroups import TITLES
 from claimpt_tf.evaluation.weighted import Floats
 from claimpt_tf.tasks.attrition import SMALLEST_CELL
 
-COMPARED: Final = "auroc"  # of a group, with everybody else in its grouping
 SUBGROUP_FIGURES: Final = ("auroc", "auprc", "brier", "calibration_in_the_large")
 
 
@@ -80,27 +79,13 @@ def render_report(
         for model, given in predictions.items()
     }
     main = comparison.reference
-    task = story.task
-    default = f"claimpt run --source {story.source or 'SOURCE'} --input CLAIMS"
-    default += f" --task {task.name} --output RUN"
     counts = shown_counts(comparison, story.attrition, split)
-    if not _is_number(counts["positives"]):
+    if not is_number(counts["positives"]):
         comparison = _without_constant_scores(comparison, scores)
     return render_page(
         "report.html.j2",
-        kind="evaluation report",
-        title=title_of(task),
-        description=task.description,
-        synthetic=synthetic_note(story.source, story.simulated),
-        main=main,
-        headline=_headline(comparison, counts),
-        question=question_of(task),
-        attrition=story.attrition,
-        source=source_title(story.source),
-        split=split,
-        parted=story.split,
-        counts=counts,
-        summary=data_summary(frame),
+        **told_of(comparison, frame, story, split),
+        headline=headline(comparison, counts, "auroc", "AUROC"),
         discrimination=models_table(
             comparison, DISCRIMINATION, "Who is ranked above whom"
         ),
@@ -108,25 +93,14 @@ def render_report(
             comparison, CALIBRATION, "Whether probabilities can be taken at their word"
         ),
         differences=differences_table(comparison),
-        reasons=reasons_of(comparison),
         lines=lines_of(scores),
         plots=_plots(comparison, scores, frame["label"].to_numpy(), main),
-        subgroups=_subgroup_tables(
-            comparison, main, outcomes=_is_number(counts["positives"])
+        subgroups=subgroup_tables(
+            comparison, SUBGROUP_FIGURES, outcomes=is_number(counts["positives"])
         ),
         forest=forest_plot(comparison),
         learning=learning_plots(story.learning, "auroc", "AUROC"),
         learning_lines=learning_lines(story.learning),
-        examples=story.examples,
-        hidden_subgroups=any(group.suppressed for group in comparison.subgroups),
-        smallest_cell=SMALLEST_CELL,
-        comparison=comparison,
-        commands=list(story.commands) or [default],
-        run_id=story.run_id,
-        versions=versions(),
-        model=dict(story.facts),
-        lineage=dict(story.lineage),
-        notes=list(story.notes),
         capacity=models_table(
             comparison,
             [name for name in comparison.titles if name.endswith("_at_capacity")],
@@ -140,6 +114,39 @@ def render_report(
     )
 
 
+def told_of(
+    comparison: Comparison, frame: pl.DataFrame, story: Story, split: str
+) -> dict[str, Any]:
+    """What a page tells besides figures; arguments as in `write_report`."""
+    task = story.task
+    default = f"claimpt run --source {story.source or 'SOURCE'} --input CLAIMS"
+    default += f" --task {task.name} --output RUN"
+    return {
+        "kind": "evaluation report",
+        "title": title_of(task),
+        "description": task.description,
+        "synthetic": synthetic_note(story.source, story.simulated),
+        "main": comparison.reference,
+        "question": question_of(task),
+        "attrition": story.attrition,
+        "source": source_title(story.source),
+        "split": split,
+        "parted": story.split,
+        "summary": data_summary(frame),
+        "reasons": reasons_of(comparison),
+        "examples": story.examples,
+        "hidden_subgroups": any(group.suppressed for group in comparison.subgroups),
+        "smallest_cell": SMALLEST_CELL,
+        "comparison": comparison,
+        "commands": list(story.commands) or [default],
+        "run_id": story.run_id,
+        "versions": versions(),
+        "model": dict(story.facts),
+        "lineage": dict(story.lineage),
+        "notes": list(story.notes),
+    }
+
+
 def shown_counts(
     comparison: Comparison, attrition: Mapping[str, Any] | None, split: str
 ) -> dict[str, str]:
@@ -148,7 +155,7 @@ def shown_counts(
     A count that the attrition withholds stays withheld, so that no other split's can
     be had by subtraction.
     """
-    counts: dict[str, int | str] = {
+    counts: dict[str, int | str | None] = {
         "members": comparison.patients,
         "rows": comparison.n,
         "positives": comparison.positives,
@@ -182,36 +189,43 @@ def _without_constant_scores(
     )
 
 
-def _headline(
-    comparison: Comparison, counts: Mapping[str, str]
+def headline(
+    comparison: Comparison, counts: Mapping[str, str], figure: str, title: str
 ) -> list[tuple[str, str, str]]:
     """(figure, what it is, small print) at the top of the page."""
-    auroc = comparison.models[comparison.reference]["auroc"]
+    one = comparison.models[comparison.reference][figure]
     bounds = ""
-    if auroc.low is not None and auroc.high is not None:
-        bounds = f"{comparison.level:.0%} interval {auroc.low:.3f} to {auroc.high:.3f}"
+    if one.low is not None and one.high is not None:
+        bounds = f"{comparison.level:.0%} interval {one.low:.3f} to {one.high:.3f}"
     tiles = [
-        (number(auroc.value), "AUROC", bounds or (auroc.reason or "")),
+        (number(one.value), title, bounds or (one.reason or "")),
         (counts["members"], "members", f"with {counts['rows']} index dates"),
     ]
-    if _is_number(counts["positives"]):
+    if comparison.positives is None:
+        return tiles
+    if is_number(counts["positives"]):
         rate = f"{comparison.prevalence:.1%} of index dates"
     else:
         rate = "withheld, as some count is small"
     return [*tiles, (counts["positives"], "with the outcome", rate)]
 
 
-def _is_number(count: str) -> bool:
+def is_number(count: str) -> bool:
+    """Whether a count is shown, not withheld."""
     return count.replace(",", "").isdigit()
 
 
-def _subgroup_tables(
-    comparison: Comparison, main: str, outcomes: bool
+def subgroup_tables(
+    comparison: Comparison, figures: Sequence[str], outcomes: bool
 ) -> list[FigureTable]:
-    """A table a grouping; without `outcomes`, whose sum is withheld elsewhere."""
+    """A table a grouping; without `outcomes`, whose sum is withheld elsewhere.
+
+    The first of the figures is compared with everybody else's in the grouping.
+    """
+    main, compared = comparison.reference, figures[0]
     headings = ["members", *(["outcomes"] if outcomes else [])]
-    headings += [comparison.titles[name] for name in SUBGROUP_FIGURES]
-    headings += [f"{comparison.titles[COMPARED]}, to all others", "p"]
+    headings += [comparison.titles[name] for name in figures]
+    headings += [f"{comparison.titles[compared]}, to all others", "p"]
     tables = []
     for by in dict.fromkeys(group.by for group in comparison.subgroups):
         rows: list[tuple[str, Sequence[FigureCell]]] = []
@@ -221,11 +235,11 @@ def _subgroup_tables(
             if group.suppressed:
                 rows.append((group.level, [FigureCell("not shown")]))
                 continue
-            figures = group.models[main]
+            found = group.models[main]
             counts = [group.patients, *([group.positives] if outcomes else [])]
             cells = [FigureCell(cell(count)) for count in counts]
-            cells += [figure_cell(figures[name]) for name in SUBGROUP_FIGURES]
-            gap, p = group.differences.get(COMPARED), group.adjusted.get(COMPARED)
+            cells += [figure_cell(found[name]) for name in figures]
+            gap, p = group.differences.get(compared), group.adjusted.get(compared)
             cells.append(FigureCell("") if gap is None else figure_cell(gap, "+"))
             cells.append(FigureCell("" if p is None else f"{p:.3f}"))
             rows.append((group.level, cells))

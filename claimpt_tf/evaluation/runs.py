@@ -15,7 +15,13 @@ from rich.table import Table
 
 from claimpt_tf.errors import ArtifactError, InputError
 from claimpt_tf.evaluation.bootstrap import REPLICATES
-from claimpt_tf.evaluation.compare import Comparison, compare, number, with_interval
+from claimpt_tf.evaluation.compare import (
+    BINARY,
+    Comparison,
+    compare,
+    number,
+    with_interval,
+)
 from claimpt_tf.evaluation.drawing import Plot, lines_of
 from claimpt_tf.evaluation.evaluate import METRICS_FILE
 from claimpt_tf.evaluation.figure_tables import (
@@ -26,6 +32,7 @@ from claimpt_tf.evaluation.figure_tables import (
     p_value,
     reasons_of,
 )
+from claimpt_tf.evaluation.metrics import CAPACITY
 from claimpt_tf.evaluation.page import render_page
 from claimpt_tf.evaluation.plots import decision_plot, precision_recall_plot, roc_plot
 from claimpt_tf.evaluation.provenance import SIMULATED
@@ -193,6 +200,11 @@ def read_evaluated(folder: str, model: str | None = None) -> Evaluated:
             f"{folder} holds no evaluation: give the --output of `claimpt evaluate`"
             + "".join(reasons)
         )
+    if found.kind != BINARY:
+        raise ArtifactError(
+            f"{place} judges labels that are {found.kind}; only evaluations of "
+            "yes-or-no labels are put side by side, see the page of each"
+        )
     chosen = model or found.reference
     path = place / PREDICTIONS_FILE
     if chosen not in found.models or not path.exists():
@@ -252,7 +264,8 @@ def compare_runs(
         )
         found = compare(
             {name: one["probability"].to_numpy() for name, one in rows.items()},
-            frame, replicates, seed, subgroups=(), capacity=first.found.capacity,
+            frame, replicates, seed, subgroups=(),
+            capacity=first.found.capacity or CAPACITY,
         )  # fmt: skip
         notes = ["All runs were judged on the same rows; differences are paired."]
     else:

@@ -8,7 +8,7 @@ smallest groups are hidden too (complementary suppression).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -108,16 +108,11 @@ def _utilisation(frame: pl.DataFrame) -> pl.Series:
     """Quarter of each row by its visits in the year up to the index date."""
     row = pl.int_range(pl.len(), dtype=pl.Int64).alias("row")
     day, end = pl.col("visit_days"), pl.col("visit_days") + pl.col("visit_length")
-    counts = (
-        frame.select(row, "index_day", "visit_days", "visit_length")
-        .explode("visit_days", "visit_length")
-        .group_by("row", maintain_order=True)
-        .agg(
-            visits=(
-                (end <= pl.col("index_day")) & (day > pl.col("index_day") - _YEAR)
-            ).sum()
-        )
-    )["visits"].to_numpy()
+    visits = frame.select(row, "index_day", "visit_days", "visit_length")
+    recent = visits.explode("visit_days", "visit_length").filter(
+        (end <= pl.col("index_day")) & (day > pl.col("index_day") - _YEAR)
+    )
+    counts = np.bincount(recent["row"].to_numpy(), minlength=frame.height)
     edges = np.unique(np.quantile(counts, (0.25, 0.5, 0.75), method="lower"))
     bounds = [0, *(edges.astype(int) + 1)]
     names = [
@@ -127,8 +122,14 @@ def _utilisation(frame: pl.DataFrame) -> pl.Series:
     return pl.Series([names[at] for at in np.searchsorted(edges, counts)])
 
 
-def groups_of(frame: pl.DataFrame, by: str) -> list[Group]:
+def groups_of(frame: pl.DataFrame, by: str, outcomes: bool = True) -> list[Group]:
     """The groups of labelled examples by a name of `TITLES` or any other column.
+
+    Args:
+        frame: labelled examples.
+        by: the grouping.
+        outcomes: whether label 1 means that something happened; where it does not,
+            members alone are counted, as positives and negatives too.
 
     Returns:
         Groups in their natural order (age) or by name; none is empty.
@@ -146,8 +147,12 @@ def groups_of(frame: pl.DataFrame, by: str) -> list[Group]:
         .agg(
             pl.col("row"),
             patients.n_unique().alias("n"),
-            patients.filter(pl.col("label") == 1).n_unique().alias("positives"),
-            patients.filter(pl.col("label") == 0).n_unique().alias("negatives"),
+            *(
+                patients.filter(pl.col("label") == value if outcomes else pl.lit(True))
+                .n_unique()
+                .alias(name)
+                for name, value in (("positives", 1), ("negatives", 0))
+            ),
         )
         .iter_rows()
     }
@@ -163,6 +168,24 @@ def groups_of(frame: pl.DataFrame, by: str) -> list[Group]:
         )
         for name in sorted(counted, key=lambda one: (order.get(one, 99), *_number(one)))
     ]
+
+
+def has_rest(groups: Sequence[Group], position: int) -> bool:
+    """Whether the other groups of the grouping may be shown together."""
+    by = groups[position].by
+    others = [g for at, g in enumerate(groups) if g.by == by and at != position]
+    counts = [(g.patients, g.positives, g.negatives) for g in others]
+    return bool(counts) and min(map(sum, zip(*counts, strict=True))) >= SMALLEST_CELL
+
+
+def rest_of(groups: Sequence[Group], position: int) -> NDArray[np.int64]:
+    """Rows of the other groups of a group's grouping, sorted."""
+    by = groups[position].by
+    return np.sort(
+        np.concatenate(
+            [g.rows for at, g in enumerate(groups) if g.by == by and at != position]
+        )
+    )
 
 
 def _number(level: str) -> tuple[int, str]:

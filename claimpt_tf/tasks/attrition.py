@@ -174,16 +174,16 @@ class Attrition:
         if self.kind == "multi_label":  # a row has many: they add up to nothing known
             rows = self.total.rows
             return {n: _cell(c, rows) for n, c in zip(names, counts, strict=True)}
-        return dict(zip(names, _cells(counts), strict=True))
+        return dict(zip(names, column_cells(counts), strict=True))
 
     def _export_splits(self) -> dict[str, dict[str, int | str | None]]:
         names = sorted(self.splits, key=_split_order)
         counts = [self.splits[name] for name in names]
         rows = [one.rows for one in counts]
         columns: dict[str, Sequence[int | str | None]] = {
-            "members": _cells([one.members for one in counts]),
-            "rows": _cells(rows),
-            "positives": _cells([one.positives for one in counts], rows)
+            "members": column_cells([one.members for one in counts]),
+            "rows": column_cells(rows),
+            "positives": column_cells([one.positives for one in counts], rows)
             if self.kind in _COUNTED_KINDS
             else [None] * len(rows),
         }
@@ -370,7 +370,9 @@ def _cell(count: int, of: int | None = None) -> int | str:
     return "hidden" if _is_small(count, of) else count
 
 
-def _cells(counts: Sequence[int], of: Sequence[int] | None = None) -> list[int | str]:
+def column_cells(
+    counts: Sequence[int], of: Sequence[int] | None = None
+) -> list[int | str]:
     """Cells of one column whose total is known: never just one is withheld."""
     wholes = of if of is not None else [None] * len(counts)
     cells = [_cell(count, whole) for count, whole in zip(counts, wholes, strict=True)]

@@ -1,0 +1,1 @@
+"""How labels besides yes and no are judged: one module a kind, named after it."""

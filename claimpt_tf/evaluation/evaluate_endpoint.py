@@ -1,0 +1,249 @@
+"""What `claimpt evaluate` does with a run whose labels are not yes or no."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from claimpt_tf.errors import ArtifactError, ClaimPTError, InputError
+from claimpt_tf.evaluation.compare import Comparison, write_metrics
+from claimpt_tf.evaluation.endpoint_compare import compare_endpoints
+from claimpt_tf.evaluation.endpoint_networks import rival_predictions
+from claimpt_tf.evaluation.endpoint_report import write_endpoint_report
+from claimpt_tf.evaluation.endpoints.judged import Judged, Learned
+from claimpt_tf.evaluation.endpoints.registry import JUDGED
+from claimpt_tf.evaluation.evaluate import (
+    CARD_FILE,
+    METRICS_FILE,
+    MODEL,
+    REPORT_FILE,
+    Choices,
+)
+from claimpt_tf.evaluation.evaluate_run import (
+    LOG_FOLDER,
+    Say,
+    command_of,
+    refuse_an_old,
+    told_facts,
+)
+from claimpt_tf.evaluation.finetuned_run import FinetunedRun, predictions_of, read_run
+from claimpt_tf.evaluation.hparams import hparams_of, write_hparams
+from claimpt_tf.evaluation.model_card import write_card
+from claimpt_tf.evaluation.provenance import synthetic_note
+from claimpt_tf.evaluation.story import Story
+from claimpt_tf.evaluation.subgroups import groupings_of
+from claimpt_tf.tasks.shots import shots as draw_shots
+from claimpt_tf.training.scores import PREDICTIONS_FILE, write_parquet
+
+_CURVE = "of a learning curve: fine-tune with several --shots and evaluate each run"
+_ELSEWHERE = "fine-tune on the other records and evaluate that run"
+NOT_DONE: Final = {
+    "capacity": "it is a share of the rows with the highest risk",
+    "threshold": "it is a probability of yes",
+    **dict.fromkeys(
+        ("learning_curve", "shots", "draws", "balanced", "processes"), _CURVE
+    ),
+    **dict.fromkeys(("data", "from_date"), _ELSEWHERE),
+    "paper": "fine-tune from that run and evaluate it",
+    "true_risk": "the simulator knows risks of yes-or-no outcomes only",
+    "past_windows": "none are looked at",
+}
+
+
+def evaluate_endpoint_run(
+    run: str,
+    output: str,
+    choices: Choices,
+    *,
+    source: str = "",
+    simulated: bool = False,
+    networks: bool = False,
+    say: Say = lambda line: None,
+) -> Comparison:
+    """Evaluates a run of `claimpt finetune` whose labels are not yes or no.
+
+    Args:
+        run: folder of the run.
+        output: where the evaluation goes; it must not hold another one.
+        choices: how to do it; capacity, threshold and past windows play no part.
+        source: the input standard, for the page.
+        simulated: the members came from the simulator.
+        networks: whether other networks are trained on the same members too.
+        say: called with a line about each step.
+
+    Raises:
+        ArtifactError: the run is no finished one, or its predictions do not fit.
+        TaskError: the labels are yes or no, or all the same.
+    """
+    refuse_an_old(output)
+    say(f"reading {run}")
+    found = read_run(run, JUDGED)
+    path = Path(run) / PREDICTIONS_FILE
+    table = pl.read_parquet(path)
+    kind = JUDGED[found.kind]
+    columns = [name for name in table.columns if kind.is_prediction(name)]
+    if not columns:
+        raise ArtifactError(f"{path} has no predictions of {found.kind} labels")
+    judged = kind(columns, found.task)
+    test = found.rows["test"]
+    truth = judged.truth(test)
+    given = predictions_of(test, table, str(path), "test", [*columns, *truth.columns])
+    _refuse_other_labels(given.select(truth.columns), truth, str(path))
+    judged.refuse(truth)
+    predictions = {MODEL: given.select(columns)}
+    judged.check(predictions[MODEL], str(path))
+    say("fitting baselines on counts")
+    labelled = labelled_members(found)
+    known = found.rows["train"].filter(labelled)
+    if "eval" in found.rows and not found.facts.get("shots"):
+        known = pl.concat([known, found.rows["eval"]], how="diagonal")
+    learned = Learned(known, test, found.task, choices.seed, say)
+    predictions |= {
+        name: one.select(columns) for name, one in judged.baselines(learned).items()
+    }
+    if networks:
+        try:
+            predictions |= dict(
+                rival_predictions(
+                    run, found, labelled.to_numpy(), columns, choices.seed, say
+                )
+            )
+        except ClaimPTError as error:
+            say(f"other networks are left out: {error}")
+    say(f"{choices.replicates:,} bootstrap replicates of {len(predictions)} models")
+    story = Story(
+        found.task,
+        found.attrition,
+        source,
+        simulated=simulated,
+        facts=told_facts(found.facts),
+        commands=(command_of(run, choices, *([] if networks else ["--no-networks"])),),
+        notes=tuple(found.facts.get("notes", ())),
+    )
+    compared = write_endpoint_evaluation(
+        output, judged, predictions, truth, test, story, choices
+    )
+    told = hparams_of(found.facts)
+    write_hparams(Path(output) / LOG_FOLDER, told, compared.points())
+    return compared
+
+
+def write_endpoint_evaluation(
+    folder: str | os.PathLike[str],
+    judged: Judged,
+    predictions: Mapping[str, pl.DataFrame],
+    truth: pl.DataFrame,
+    test: pl.DataFrame,
+    story: Story,
+    choices: Choices,
+) -> Comparison:
+    """Judges models on the test rows and writes everything about it.
+
+    Args:
+        folder: gets `report.html`, `metrics.json`, `predictions.parquet` and
+            `model_card.md`.
+        judged: the kind of label.
+        predictions: model -> its predictions of the test rows, the judged one first.
+        truth: their labels.
+        test: labelled examples.
+        story: what else to tell.
+        choices: how to do it.
+
+    Raises:
+        ArtifactError: predictions that are none.
+    """
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    found = compare_endpoints(
+        judged, predictions, truth, test, choices.replicates, choices.seed,
+        subgroups=groupings_of(test), fewest=choices.fewest,
+    )  # fmt: skip
+    found = replace(
+        found,
+        task=story.task.name,
+        simulated=synthetic_note(story.source, story.simulated) is not None,
+    )
+    models = {
+        name: pl.concat([truth, one], how="horizontal")
+        for name, one in predictions.items()
+    }
+    write_parquet(predictions_table(models, test), str(place / PREDICTIONS_FILE))
+    write_endpoint_report(place / REPORT_FILE, judged, found, models, test, story)
+    write_card(place / CARD_FILE, found, story, list(judged.titles)[:6])
+    write_metrics(found, place / METRICS_FILE)  # last: it tells that all is there
+    return found
+
+
+def predictions_table(
+    models: Mapping[str, pl.DataFrame], test: pl.DataFrame
+) -> pl.DataFrame:
+    """One row a model and labelled example, as a run's own table but for `model`.
+
+    Args:
+        models: model -> labels and predictions.
+        test: labelled examples.
+    """
+    rows = test.select(
+        "patient_id",
+        index_date=pl.col("index_day").cast(pl.Int32).cast(pl.Date),
+        split=pl.lit("test"),
+    )
+    return pl.concat(
+        pl.concat(
+            [rows.with_columns(model=pl.lit(name)), one, test.select("label_row")],
+            how="horizontal",
+        )
+        for name, one in models.items()
+    )
+
+
+def labelled_members(found: FinetunedRun) -> pl.Series:
+    """Which training rows' labels the run used, Boolean."""
+    train = found.rows.get("train")
+    if train is None:
+        raise ArtifactError("no labelled row is in the split train: nothing to compare")
+    if not (count := found.facts.get("shots")):
+        return pl.Series([True] * train.height, dtype=pl.Boolean)
+    seed = found.facts["choices"]["seed"]
+    return draw_shots(train.select("patient_id", "index_day", "label"), count, seed)
+
+
+def refuse_options(kind: str, given: Iterable[str]) -> None:
+    """Refuses options that do not go with a kind of label.
+
+    Args:
+        kind: of label.
+        given: names of parameters that a person gave.
+
+    Raises:
+        InputError: "labels are regression; leave out --threshold (there is no ...)".
+    """
+    told = [
+        f"--{name.replace('_', '-')} ({NOT_DONE[name]})"
+        for name in given
+        if name in NOT_DONE
+    ]
+    if told:
+        raise InputError(f"labels are {kind}; leave out {', '.join(told)}")
+
+
+def _refuse_other_labels(given: pl.DataFrame, truth: pl.DataFrame, name: str) -> None:
+    """Refuses predictions whose labels are not the cohort's."""
+    other = np.zeros(truth.height, bool)
+    for column in truth.columns:
+        one, asked = given[column], truth[column]
+        if asked.dtype == pl.List:
+            one, asked = one.list.unique().list.sort(), asked.list.unique().list.sort()
+            one, asked = one.list.join("\n"), asked.list.join("\n")
+        other |= (one.cast(asked.dtype) != asked).fill_null(True).to_numpy()
+    if other.any():
+        raise ArtifactError(
+            f"{name}: {other.sum()} labels of the split test differ from the cohort's; "
+            "fine-tune again"
+        )

@@ -32,7 +32,7 @@ class RunConfig(BaseModel):
         0 sets no such bound.
       min_calibration: The same for the predicted over the observed number of outcomes.
       max_calibration: A model above is not pushed.
-      max_auroc_drop: AUROC that may be lost to the last blessed model of the task; 1
+      max_auroc_drop: AUROC that may be lost to the last served model of the task; 1
         sets no such bound.
       max_behind_counts: AUROC by which a model may be behind counts for sure: it is not
         pushed where the interval of the difference lies wholly below; 1 sets no bound.

@@ -10,7 +10,6 @@ import ml_metadata as mlmd
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
 _EXECUTION = mlmd.proto.Execution
-_RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
 
 
 @dataclass(frozen=True)
@@ -55,8 +54,7 @@ def latest_run(metadata: Any) -> dict[str, NodeRun]:
     for execution in store.get_executions_by_context(newest.id):
         state = execution.last_known_state
         nodes[_node_of(store, execution.id)] = NodeRun(
-            # A resolver hands earlier artifacts on.
-            cached=state == _EXECUTION.CACHED or execution.type == _RESOLVER,
+            cached=state == _EXECUTION.CACHED,
             complete=state in (_EXECUTION.CACHED, _EXECUTION.COMPLETE),
             outputs=_outputs_of(store, execution.id),
         )

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tfx.components import (
-    Evaluator,
     ExampleValidator,
     Pusher,
     StatisticsGen,
@@ -17,11 +16,9 @@ from tfx.components import (
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.dsl.components.base.base_node import BaseNode
-from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
-from tfx.types import BaseChannel, Channel
-from tfx.types.standard_artifacts import Model, ModelBlessing
+from tfx.types import BaseChannel
 
 from claimpt_tf.beam_options import BeamConfig
 from claimpt_tf.codes.category_files import categories_digest
@@ -32,12 +29,12 @@ from claimpt_tf.training.choices import FinetuneConfig
 from claimpt_tf.visits.schema import SCHEMA_PATH
 from components.claims_example_gen.component import ClaimsExampleGen
 from components.cohort_gen.component import CohortGen
+from components.last_served.component import EvaluatorBesideLast, LastServed
 from components.model_report.component import ModelReport
 from components.release_gate.component import ReleaseGate
 from components.serving_validator.component import ServingValidator
 from pipeline.configs import RunConfig
 from pipeline.gate import eval_config
-from pipeline.last_blessed import LastBlessed
 
 PRETRAIN = "components.trainer.pretraining.run_fn"
 FINETUNE = "components.trainer.finetuning.run_fn"
@@ -50,7 +47,6 @@ def create_pipeline(
     schema_file: str = str(SCHEMA_PATH),
     metadata: Any = None,
     node_id: Callable[[str], str] = str,
-    resolves: bool = True,
 ) -> Pipeline:
     """Builds the pipeline, the same for every orchestrator.
 
@@ -61,8 +57,6 @@ def create_pipeline(
       schema_file: The curated schema of records.
       metadata: ML Metadata connection; the orchestrator's own when None.
       node_id: How the orchestrator spells a component's id.
-      resolves: Whether it looks artifacts up in ML Metadata, so that a model can be
-        held against the last blessed one.
 
     Raises:
       TaskError: A task's labels are not yes or no.
@@ -120,8 +114,7 @@ def create_pipeline(
                 "serves answers to yes-or-no questions; use `claimpt finetune`"
             )
         branch = _branch(
-            config, task, records, cohorts[task.name], graph, pretrainer, serving_dir,
-            resolves,
+            config, task, records, cohorts[task.name], graph, pretrainer, serving_dir
         )  # fmt: skip
         for component in branch:
             node = branch_id(component.id, task, config.tasks)
@@ -157,14 +150,13 @@ def _branch(
     graph: BaseChannel,
     pretrainer: Trainer,
     serving_dir: str,
-    resolves: bool,
 ) -> list[BaseNode]:
     """What is a task's own: from its cohort to its served model and report."""
     finetuner = _finetuner(
         config, cohort, graph, config.finetune, pretrainer.outputs["model"]
     ).with_id("Finetuner")
     optional: list[BaseNode] = []
-    scratch = baseline = None
+    scratch = None
     if config.scratch:
         plain = config.finetune.model_copy(
             update={"recipe": "labels", "layer_decay": 1.0}
@@ -172,23 +164,15 @@ def _branch(
         trainer = _finetuner(config, cohort, graph, plain, export=False)
         optional.append(trainer.with_id("ScratchTrainer"))
         scratch = trainer.outputs["model"]
-    if resolves:
-        resolver = Resolver(
-            strategy_class=LastBlessed,
-            config={"task": task.name},
-            candidate=finetuner.outputs["model"],
-            model=Channel(type=Model),
-            blessing=Channel(type=ModelBlessing),
-        )
-        optional.append(resolver.with_id("LastBlessed"))
-        baseline = resolver.outputs["model"]
-    evaluator = Evaluator(
+    served_at = os.path.join(serving_dir, config.served_as(task))
+    last = LastServed(finetuner.outputs["model"], served_at, task.name)
+    evaluator = EvaluatorBesideLast(
         examples=cohort.outputs["cohort"],
         model=finetuner.outputs["model"],
-        baseline_model=baseline,
+        baseline_model=last.outputs["model"],
         eval_config=eval_config(config),
         example_splits=["test"],
-    )
+    ).with_id("Evaluator")
     serving = ServingValidator(
         model=finetuner.outputs["model"], examples=cohort.outputs["cohort"]
     )
@@ -220,7 +204,6 @@ def _branch(
         model=finetuner.outputs["model"],
         evaluation=evaluator.outputs["evaluation"],
         report=report.outputs["report"],
-        task=task.name,
         max_behind_counts=config.max_behind_counts,
     )
     pusher = Pusher(
@@ -228,12 +211,12 @@ def _branch(
         model_blessing=gate.outputs["blessing"],
         infra_blessing=serving.outputs["blessing"],
         push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(
-                base_directory=os.path.join(serving_dir, config.served_as(task))
-            )
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=served_at)
         ),
     )
-    return [cohort, finetuner, *optional, evaluator, serving, report, gate, pusher]
+    return [
+        cohort, finetuner, *optional, last, evaluator, serving, report, gate, pusher
+    ]  # fmt: skip
 
 
 def _with_beam_options(beam: BeamConfig, components: list[BaseNode]) -> list[BaseNode]:

@@ -14,7 +14,6 @@ class ReleaseGateSpec(component_spec.ComponentSpec):
     """A model and what was found of it in, a blessing out."""
 
     PARAMETERS = {
-        "task": component_spec.ExecutionParameter(type=str),
         "max_behind_counts": component_spec.ExecutionParameter(type=float),
     }
     INPUTS = {
@@ -34,14 +33,13 @@ class ReleaseGateSpec(component_spec.ComponentSpec):
 class ReleaseGate(base_component.BaseComponent):
     """Blesses a model that passed TFMA's thresholds and is not behind counts.
 
-    TFMA holds a model against one other, the last blessed one; how it does beside
+    TFMA holds a model against one other, the last served one; how it does beside
     counts stands in the report, by a paired bootstrap.
 
     Args:
       model: The candidate.
       evaluation: The Evaluator's.
       report: ModelReport's.
-      task: Name of the task, by which a later run finds the blessed model.
       max_behind_counts: AUROC that counts may be ahead for sure; 1 sets no bound.
     """
 
@@ -53,12 +51,10 @@ class ReleaseGate(base_component.BaseComponent):
         model: types.BaseChannel,
         evaluation: types.BaseChannel,
         report: types.BaseChannel,
-        task: str,
         max_behind_counts: float = 0.0,
     ) -> None:
         super().__init__(
             spec=ReleaseGateSpec(
-                task=task,
                 max_behind_counts=max_behind_counts,
                 model=model,
                 evaluation=evaluation,

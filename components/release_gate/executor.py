@@ -16,7 +16,6 @@ from claimpt_tf.evaluation.evaluate import METRICS_FILE
 from components.release_gate.reasons import behind_counts, of_evaluation
 
 REASONS_FILE = "reasons.json"
-TASK_PROPERTY = "task"
 
 
 class Executor(base_executor.BaseExecutor):
@@ -55,4 +54,3 @@ class Executor(base_executor.BaseExecutor):
         blessing.set_string_custom_property(
             constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri
         )
-        blessing.set_string_custom_property(TASK_PROPERTY, exec_properties["task"])

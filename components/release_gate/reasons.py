@@ -78,7 +78,7 @@ def _told(failure: Any, is_group: bool) -> str | None:
     if threshold.HasField("change_threshold"):
         allowed = -threshold.change_threshold.absolute.value
         return (
-            f"{name} is {-value:.3f} below the last blessed model's; "
+            f"{name} is {-value:.3f} below the last served model's; "
             f"{allowed:.3f} is allowed"
         )
     bounds = threshold.value_threshold

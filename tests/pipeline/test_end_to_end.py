@@ -6,6 +6,8 @@ import collections
 import gzip
 import json
 import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +27,9 @@ pytestmark = pytest.mark.slow
 COMPONENTS = {
     "ClaimsExampleGen", "StatisticsGen", "ImportSchemaGen", "ExampleValidator",
     "CohortGen", "Transform", "Pretrainer", "Finetuner", "ScratchTrainer",
-    "Evaluator", "ServingValidator", "ModelReport", "ReleaseGate", "Pusher",
+    "LastServed", "Evaluator", "ServingValidator", "ModelReport", "ReleaseGate",
+    "Pusher",
 }  # fmt: skip
-RESOLVER = "LastBlessed"  # looks up, runs nothing
 
 
 def executions(folder: Path) -> collections.Counter:
@@ -42,7 +44,7 @@ def executions(folder: Path) -> collections.Counter:
         for execution in store.get_executions()
         if execution.last_known_state == mlmd.proto.Execution.COMPLETE
         for context in store.get_contexts_by_execution(execution.id)
-        if context.type == "node" and not context.name.endswith(RESOLVER)
+        if context.type == "node"
     )
 
 
@@ -71,20 +73,51 @@ def test_demo_ends_with_figures_and_a_served_prediction(run: Run) -> None:
 
 def test_rerun_is_cached(run: Run) -> None:
     again = run_pipeline(small_config(run.claims), str(run.folder))
-    assert set(again.cached) == {*COMPONENTS, RESOLVER}
+    assert set(again.cached) == COMPONENTS
     assert executions(run.folder) == dict.fromkeys(COMPONENTS, 1)
 
 
-def test_model_below_the_gate_is_not_pushed(run: Run) -> None:
+@pytest.fixture
+def served_before(run: Run) -> Iterator[None]:
+    """The pushed model as if another export of it had been served before."""
+    earlier = run.folder / "serving" / "claimpt" / "1"
+    shutil.copytree(run.result.only.pushed, earlier)
+    (earlier / "fingerprint.pb").write_bytes(b"another")
+    yield
+    shutil.rmtree(earlier)
+
+
+def test_model_below_the_gate_is_not_pushed_and_is_held_against_the_last_served(
+    run: Run, served_before: None
+) -> None:
     before = versions(run)
     config = small_config(run.claims, min_auroc=0.999)
     refused = run_pipeline(config, str(run.folder))
     assert refused.only.pushed is None
-    assert set(refused.executed) == {"Evaluator", "ReleaseGate", "Pusher"}
+    assert set(refused.executed) == {"LastServed", "Evaluator", "ReleaseGate", "Pusher"}
     assert [
         r for r in refused.only.reasons if "below the gate's 0.999 (all test rows)" in r
     ]
     assert versions(run) == before
+    first, latest = evaluations(run)
+    assert differences(first) == []
+    assert differences(latest) == pytest.approx([0.0], abs=1e-7)
+
+
+def evaluations(run: Run) -> list[str]:
+    folders = (run.folder / "artifacts" / "Evaluator" / "evaluation").iterdir()
+    return [str(folder) for folder in sorted(folders, key=lambda one: int(one.name))]
+
+
+def differences(evaluation: str) -> list[float]:
+    """Of the AUROC of all test rows, to the baseline where there is one."""
+    return [
+        one.value.double_value.value
+        for found in tfma.load_metrics(evaluation)
+        if not found.slice_key.single_slice_keys
+        for one in found.metric_keys_and_values
+        if one.key.name == "auroc" and one.key.is_diff
+    ]
 
 
 def test_task_that_matches_nobody_fails_before_training(run: Run) -> None:
@@ -128,10 +161,10 @@ def test_report_and_served_scores_agree(run: Run) -> None:
         maintain_order="left",
     )
     np.testing.assert_allclose(written["probability"], served, atol=1e-5)
-    (evaluation,) = sorted(run.folder.glob("artifacts/Evaluator/evaluation/*"))[:1]
+    evaluation = evaluations(run)[0]
     gate = next(
         one.value.double_value.value
-        for found in tfma.load_metrics(str(evaluation))
+        for found in tfma.load_metrics(evaluation)
         if not found.slice_key.single_slice_keys
         for one in found.metric_keys_and_values
         if one.key.name == "auroc"

@@ -152,7 +152,7 @@ def test_a_model_that_harms_one_sex_is_refused_by_default(
     assert len(bad) == 1
     assert bad[0].startswith(f"AUROC {measured['F']['auroc']:.3f} is below the gate's")
     assert not [reason for reason in reasons if "sex=M" in reason]
-    drop = next(reason for reason in reasons if "last blessed" in reason)
+    drop = next(reason for reason in reasons if "last served" in reason)
     lost = page(rows, {"a": rows["probability"], "b": harmful["probability"]})
     assert f"is {-lost.differences['b']['auroc'].value:.3f} below" in drop
     assert any("predicted / observed outcomes" in reason for reason in reasons)

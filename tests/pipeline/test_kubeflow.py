@@ -33,13 +33,27 @@ def test_compiled_spec_parses_with_kfp(tasks: tuple[str, ...], tmp_path: Path) -
     content = yaml.safe_load(Path(path).read_text())
     spec = json_format.ParseDict(content, pipeline_spec_pb2.PipelineSpec())
     assert spec.schema_version == "2.1.0"
-    assert len(spec.root.dag.tasks) == 6 + 8 * len(tasks)
+    assert len(spec.root.dag.tasks) == 6 + 9 * len(tasks)
     # Argo's names of a workflow's nodes.
     assert all(re.fullmatch("[A-Za-z0-9-]+", name) for name in spec.root.dag.tasks)
     pushed = {
         parameters["base_directory"]
         for parameters in pushers(content["root"]["dag"]["tasks"])
     }
+    executors = content["deploymentSpec"]["executors"]
+    assert not [one for one in executors.values() if "resolver" in one]
+    for name, node in content["root"]["dag"]["tasks"].items():
+        kind = name.partition("-")[0]
+        assert node["cachingOptions"].get("enableCache", False) != (
+            kind == "LastServed"
+        )
+        if kind == "Evaluator":
+            baseline = node["inputs"]["artifacts"]["baseline_model"]
+            last = baseline["taskOutputArtifact"]["producerTask"]
+            assert last == name.replace("Evaluator", "LastServed")
+            looks = content["root"]["dag"]["tasks"][last]["inputs"]["parameters"]
+            place = looks["served_at"]["runtimeValue"]["constant"]
+            assert place.startswith("gs://bucket/models/claimpt")
     served = [f"claimpt_{name}" for name in tasks] if len(tasks) > 1 else ["claimpt"]
     assert pushed == {f"gs://bucket/models/{name}" for name in served}
     deployment = json_format.ParseDict(

@@ -1,0 +1,1 @@
+"""LastServed: the model that a candidate must not be worse than."""

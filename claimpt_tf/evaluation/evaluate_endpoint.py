@@ -28,7 +28,6 @@ from claimpt_tf.evaluation.evaluate import (
 from claimpt_tf.evaluation.evaluate_run import (
     LOG_FOLDER,
     Say,
-    command_of,
     refuse_an_old,
     told_facts,
 )
@@ -36,6 +35,8 @@ from claimpt_tf.evaluation.finetuned_run import FinetunedRun, predictions_of, re
 from claimpt_tf.evaluation.hparams import hparams_of, write_hparams
 from claimpt_tf.evaluation.model_card import write_card
 from claimpt_tf.evaluation.provenance import synthetic_note
+from claimpt_tf.evaluation.reproduce import command_of, training_commands
+from claimpt_tf.evaluation.rivals import described
 from claimpt_tf.evaluation.story import Story
 from claimpt_tf.evaluation.subgroups import groupings_of
 from claimpt_tf.tasks.shots import shots as draw_shots
@@ -122,8 +123,21 @@ def evaluate_endpoint_run(
         found.attrition,
         source,
         simulated=simulated,
-        facts=told_facts(found.facts),
-        commands=(command_of(run, choices, *([] if networks else ["--no-networks"])),),
+        facts={
+            **told_facts(found.facts),
+            **judged.rivals,
+            **described(name for name in predictions if name not in judged.rivals),
+        },
+        commands=(
+            *training_commands(run, found.facts, found.task),
+            command_of(
+                run,
+                choices,
+                *([] if networks else ["--no-networks"]),
+                source=source,
+                simulated=simulated,
+            ),
+        ),
         notes=tuple(found.facts.get("notes", ())),
     )
     compared = write_endpoint_evaluation(

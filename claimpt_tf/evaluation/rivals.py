@@ -10,14 +10,14 @@ from claimpt_tf.evaluation.evaluate import BASELINE_NAMES, HISTORY_NAME
 from claimpt_tf.evaluation.run_networks import GRU, PAPER, SCRATCH
 from claimpt_tf.evaluation.truth import BEST
 
-_COUNTS: Final = (
+COUNTS: Final = (
     "counts by code, category and visit type over all, 365 and 90 days, with age, sex, "
     "enrolment and utilisation"
 )
 _DESCRIPTIONS: Final = {
     BASELINE_NAMES[PREVALENCE]: "the training rows' share with the outcome, for all",
-    BASELINE_NAMES[LOGISTIC]: f"L2; {_COUNTS}; its strength by cross-validation",
-    BASELINE_NAMES[LIGHTGBM]: f"boosted trees; {_COUNTS}; their size and number by "
+    BASELINE_NAMES[LOGISTIC]: f"L2; {COUNTS}; its strength by cross-validation",
+    BASELINE_NAMES[LIGHTGBM]: f"boosted trees; {COUNTS}; their size and number by "
     "cross-validation",
     HISTORY_NAME: "the same trees, which also learn the task's own question at earlier "
     "dates of training members: what adaptation gets, without a network",

@@ -54,16 +54,17 @@ def fifths_plot(rows: pl.DataFrame, model: str) -> list[Plot]:
             axes.plot(
                 list(means), list(means.values()), "o",
                 color=SERIES[0], alpha=strength, markersize=4.5, linewidth=0,
+                clip_on=False,
             )  # fmt: skip
             observed = curve[np.isfinite(curve)][-1]
             axes.annotate(
-                _NAMES[part], (last, means[last]), (5, 0), va="center", fontsize=8,
+                _NAMES[part], (last, means[last]), (7, 0), va="center", fontsize=8,
                 textcoords="offset points", annotation_clip=False,
             )  # fmt: skip
             told.append(
                 f"{_NAMES[part]} fifth {means[last]:.0%} predicted, {observed:.0%} seen"
             )
-        axes.set(xlim=(0, last))
+        axes.set(xlim=(0, last), xticks=[0, *risks])
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     if not shown:
@@ -117,7 +118,7 @@ def horizon_plot(
                     if one.low is not None and one.high is not None:
                         axes.vlines(day, one.low, one.high, line.colour, linewidth=1.2)
                 axes.plot(at, curves[line.model], "s", color=line.colour, markersize=4)
-        axes.set(xlim=(0, 1.03 * at[-1]))
+        axes.set(xlim=(0, 1.03 * at[-1]), xticks=[0, *at])
     told = "; ".join(
         f"day {horizons[n]:.0f} {with_interval(main[names[n]])}" for n in shown
     )

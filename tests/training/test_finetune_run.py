@@ -7,10 +7,19 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 from polars.testing import assert_frame_equal
 
-from claimpt_tf.errors import ArtifactError
+from claimpt_tf.commands.evaluate import evaluate
+from claimpt_tf.errors import ArtifactError, InputError
+from claimpt_tf.evaluation.compare import Comparison
 from claimpt_tf.evaluation.endpoint_metrics import judge_run
+from claimpt_tf.evaluation.endpoint_networks import rival_predictions
+from claimpt_tf.evaluation.endpoints.multi_label import MultiLabel
+from claimpt_tf.evaluation.evaluate import MODEL
+from claimpt_tf.evaluation.evaluate_endpoint import labelled_members
+from claimpt_tf.evaluation.finetuned_run import read_run
+from claimpt_tf.evaluation.run_networks import SCRATCH
 from claimpt_tf.tasks.spec import load_task
 from claimpt_tf.training.choices import FinetuneConfig
 from claimpt_tf.training.finetune_run import finetune_run
@@ -64,3 +73,26 @@ def test_new_weights_are_those_of_no_pre_training(
     )
     assert base["label"].equals(fresh["label"])
     assert not base.drop("label").equals(fresh.drop("label"))
+
+    run, output = str(tmp_path / "base"), tmp_path / "evaluation"
+    asked = ["--run", run, "--output", str(output), "--no-networks"]
+    done = CliRunner().invoke(
+        evaluate, [*asked, "--replicates", "50"], catch_exceptions=False
+    )
+    assert done.exit_code == 0 and "Recall at 10" in done.output
+    found = Comparison.from_json((output / "metrics.json").read_text())
+    assert list(found.models) == [MODEL, *MultiLabel.rivals]
+    assert f"{found.models[MODEL]['recall_at_10'].value:.3f}" in done.output
+    assert (output / "report.html").exists()
+    # A rival from new weights is the run that was fresh.
+    read = read_run(run, ["multi_label"])
+    columns = [name for name in base.columns if name.startswith("probability_")]
+    rivals = rival_predictions(run, read, labelled_members(read).to_numpy(), columns, 0)
+    name, given = next(rivals)
+    assert name == SCRATCH
+    own = fresh.filter(pl.col("split") == "test").select(columns)
+    assert_frame_equal(given, own, rel_tol=1e-3, abs_tol=1e-4)
+    with pytest.raises(InputError, match=r"multi_label; leave out --threshold \(it is"):
+        CliRunner().invoke(
+            evaluate, [*asked, "--threshold", "0.1"], catch_exceptions=False
+        )

@@ -56,6 +56,7 @@ class Judged(ABC):
         within: figures within groups; the first is compared between them.
         reading: how figures and differences are read.
         undefined: figure -> why there may be none.
+        rivals: baseline -> what it is, in a sentence.
     """
 
     kind: ClassVar[str]
@@ -66,6 +67,7 @@ class Judged(ABC):
     within: list[str]
     reading: tuple[str, str]
     undefined: Mapping[str, str]
+    rivals: ClassVar[Mapping[str, str]]
 
     def __init__(self, columns: Sequence[str], task: Task) -> None:
         self.columns, self.task = list(columns), task
@@ -103,7 +105,7 @@ class Judged(ABC):
 
     @abstractmethod
     def baselines(self, learned: Learned) -> dict[str, pl.DataFrame]:
-        """Model -> its predictions of the test rows, in `columns`."""
+        """Model of `rivals` -> its predictions of the test rows, in `columns`."""
 
     @abstractmethod
     def plots(

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from claimpt_tf.errors import ArtifactError, TaskError
+from claimpt_tf.evaluation.baselines import LIGHTGBM, LOGISTIC, PREVALENCE
 from claimpt_tf.evaluation.class_plots import (
     class_areas_plot,
     class_calibration_plots,
@@ -29,10 +30,15 @@ from claimpt_tf.evaluation.endpoints.judged import (
     refuse_no_probabilities,
     too_few,
 )
+from claimpt_tf.evaluation.evaluate import BASELINE_NAMES
+from claimpt_tf.evaluation.rivals import COUNTS
 from claimpt_tf.evaluation.weighted import Floats
 from claimpt_tf.tasks.spec import Task
 from claimpt_tf.training.endpoints.endpoint import PROBABILITY
 
+SHARES, LINEAR, TREES = (
+    BASELINE_NAMES[name] for name in (PREVALENCE, LOGISTIC, LIGHTGBM)
+)
 _SUM = 1e-3  # how far probabilities of a row may be from 1 together
 
 
@@ -40,6 +46,11 @@ class MultiClass(Judged):
     """A probability a class."""
 
     kind = "multi_class"
+    rivals = {
+        SHARES: "the training rows' share of each class, for all",
+        LINEAR: f"multinomial, L2; {COUNTS}; its strength by cross-validation",
+        TREES: f"boosted trees; {COUNTS}; their size and number by cross-validation",
+    }
 
     def __init__(self, columns: Sequence[str], task: Task) -> None:
         super().__init__(columns, task)
@@ -141,9 +152,9 @@ class MultiClass(Judged):
         )  # fmt: skip
         shares = np.bincount(numbers, minlength=len(place)) / len(numbers)
         found = {
-            "prevalence": np.repeat(shares[None], learned.test.height, axis=0),
-            "logistic regression on counts": linear_classes(counted, len(place)),
-            "LightGBM on counts": boosted_classes(counted, len(place), learned.seed),
+            SHARES: np.repeat(shares[None], learned.test.height, axis=0),
+            LINEAR: linear_classes(counted, len(place)),
+            TREES: boosted_classes(counted, len(place), learned.seed),
         }
         return {
             name: pl.DataFrame(chances, schema=self.columns)

@@ -19,6 +19,7 @@ from claimpt_tf.evaluation.recall import (
     recall_at,
 )
 from claimpt_tf.evaluation.recall_plots import category_plot, recall_plot
+from claimpt_tf.evaluation.rivals import COUNTS
 from claimpt_tf.evaluation.weighted import Floats
 from claimpt_tf.tasks.spec import Task
 from claimpt_tf.training.endpoints.endpoint import PROBABILITY
@@ -34,6 +35,12 @@ class MultiLabel(Judged):
     """A score a category."""
 
     kind = "multi_label"
+    rivals = {
+        PLAIN["frequent"]: "categories ranked by how many training rows they came in",
+        PLAIN["repeated"]: "categories ranked by how many of the member's codes were "
+        "of them, then as above",
+        LINEAR: f"L2; {COUNTS}, codes left out; its strength by cross-validation",
+    }
 
     def __init__(self, columns: Sequence[str], task: Task) -> None:
         super().__init__(columns, task)

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from claimpt_tf.errors import TaskError
+from claimpt_tf.evaluation.baselines import LIGHTGBM
 from claimpt_tf.evaluation.compare import Comparison
 from claimpt_tf.evaluation.drawing import Line, Plot
 from claimpt_tf.evaluation.endpoint_baselines import (
@@ -18,17 +19,26 @@ from claimpt_tf.evaluation.endpoint_baselines import (
 from claimpt_tf.evaluation.endpoint_calibration import number_calibration
 from claimpt_tf.evaluation.endpoint_figures import number_figures
 from claimpt_tf.evaluation.endpoints.judged import Judged, Learned, Way, too_few
+from claimpt_tf.evaluation.evaluate import BASELINE_NAMES
 from claimpt_tf.evaluation.number_plots import error_plot, tenths_plot
+from claimpt_tf.evaluation.rivals import COUNTS
 from claimpt_tf.tasks.attrition import SMALLEST_CELL
 from claimpt_tf.tasks.spec import Task
 
 PREDICTION = "prediction"
+MEAN, RIDGE = "mean of training", "ridge regression on counts"
+TREES = BASELINE_NAMES[LIGHTGBM]
 
 
 class Regression(Judged):
     """One number a row."""
 
     kind = "regression"
+    rivals = {
+        MEAN: "the training rows' mean, for all",
+        RIDGE: f"{COUNTS}; its strength by cross-validation",
+        TREES: f"boosted trees; {COUNTS}; their size and number by cross-validation",
+    }
 
     def __init__(self, columns: Sequence[str], task: Task) -> None:
         super().__init__(columns, task)
@@ -90,9 +100,9 @@ class Regression(Judged):
             learned.task.category_of,
         )  # fmt: skip
         found = {
-            "mean of training": np.full(learned.test.height, label.mean()),
-            "ridge regression on counts": linear_numbers(counted),
-            "LightGBM on counts": boosted_numbers(counted, learned.seed),
+            MEAN: np.full(learned.test.height, label.mean()),
+            RIDGE: linear_numbers(counted),
+            TREES: boosted_numbers(counted, learned.seed),
         }
         return {name: pl.DataFrame({PREDICTION: one}) for name, one in found.items()}
 

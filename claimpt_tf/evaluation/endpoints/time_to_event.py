@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from claimpt_tf.errors import TaskError
+from claimpt_tf.evaluation.baselines import LIGHTGBM
 from claimpt_tf.evaluation.compare import Comparison
 from claimpt_tf.evaluation.drawing import Line, Plot
 from claimpt_tf.evaluation.endpoint_baselines import (
@@ -24,11 +25,15 @@ from claimpt_tf.evaluation.endpoints.judged import (
     refuse_no_probabilities,
     too_few,
 )
+from claimpt_tf.evaluation.evaluate import BASELINE_NAMES
+from claimpt_tf.evaluation.rivals import COUNTS
 from claimpt_tf.evaluation.survival_plots import fifths_plot, horizon_plot
 from claimpt_tf.evaluation.weighted import Floats
 from claimpt_tf.tasks.attrition import SMALLEST_CELL
 from claimpt_tf.tasks.spec import Task
 
+CURVE, COX = "Kaplan-Meier, alike for all", "Cox model on counts"
+TREES = BASELINE_NAMES[LIGHTGBM]
 _RISK = "risk_"
 
 
@@ -36,6 +41,12 @@ class TimeToEvent(Judged):
     """A risk by each horizon."""
 
     kind = "time_to_event"
+    rivals = {
+        CURVE: "the training rows' curve",
+        COX: f"proportional hazards, L2; {COUNTS}; its strength by cross-validation",
+        TREES: f"boosted trees, proportional hazards; {COUNTS}; their size and number "
+        "by cross-validation",
+    }
     outcomes = True
 
     def __init__(self, columns: Sequence[str], task: Task) -> None:
@@ -44,14 +55,14 @@ class TimeToEvent(Judged):
         self.horizons = list(risks_of(nothing))
         days = [f"{day:.0f}" for day in self.horizons]
         areas = {f"auroc_{day}d": f"AUROC by day {day}" for day in days}
-        gaps = {f"calibration_{day}d": f"by day {day}" for day in days}
+        gaps = {f"calibration_{day}d": f"Risk less observed, day {day}" for day in days}
         self.titles = {"concordance": "Concordance", **areas, **gaps}
         last = [f"auroc_{days[-1]}d", f"calibration_{days[-1]}d"]
         self.tables = {
             "Who comes before whom": ["concordance", *areas],
             "Mean predicted risk less the observed one": list(gaps),
         }
-        self.differences = ["concordance", *areas]
+        self.differences = ["concordance", *list(areas)[-2:]]
         self.within = ["concordance", *last]
         self.reading = (
             f"Best: concordance (Harrell's, of the risk by day {days[-1]}) and AUROC "
@@ -127,11 +138,9 @@ class TimeToEvent(Judged):
         reached = np.minimum(self.horizons, days.max())  # then it stays level
         curve = observed_risk(seen, days, reached, ones)
         found = {
-            "Kaplan-Meier, alike for all": np.repeat(curve, learned.test.height, 0),
-            "Cox model on counts": cox_risks(counted, days, self.horizons),
-            "LightGBM on counts": boosted_risks(
-                counted, days, self.horizons, learned.seed
-            ),
+            CURVE: np.repeat(curve, learned.test.height, 0),
+            COX: cox_risks(counted, days, self.horizons),
+            TREES: boosted_risks(counted, days, self.horizons, learned.seed),
         }
         columns = [f"{_RISK}{day:.0f}d" for day in self.horizons]
         return {name: pl.DataFrame(one, schema=columns) for name, one in found.items()}

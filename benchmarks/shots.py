@@ -58,6 +58,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 @click.option("--output", required=True, help="The study's folder.")
 @click.option("--seeds", default=SEEDS, show_default=True, help="Replicates.")
 @click.option("--shots", multiple=True, type=int, default=SHOTS, show_default=True)
+@click.option("--all/--no-all", "everything", default=True, help="All labels, too.")
 @click.option("--processes", default=2, show_default=True, help="Cells at once.")
 @click.option("--adaptations", default=3, show_default=True, help="Networks adapted.")
 @click.option("--recipes", is_flag=True, help="Ways to train on the labels.")
@@ -65,8 +66,8 @@ RECIPES: dict[str, dict[str, Any]] = {
 def main(
     data: str, test: str, base: str, paper: str | None, beside: tuple[str, ...],
     truth: str | None, key_file: str | None, task_name: str, output: str, seeds: int,
-    shots: tuple[int, ...], processes: int, adaptations: int, recipes: bool,
-    only: tuple[str, ...],
+    shots: tuple[int, ...], everything: bool, processes: int, adaptations: int,
+    recipes: bool, only: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Trains what is missing, and shows the table."""
     from claimpt_tf.evaluation.baselines import LIGHTGBM, LOGISTIC, CountMatrices
@@ -137,7 +138,15 @@ def main(
     kind = "recipes" if recipes else "study"
     place, seen = folder / kind, range(seeds)
     summary = learning_curve(
-        kept, train, asked, place, shots=shots, seeds=seen, processes=processes, say=say
+        kept,
+        train,
+        asked,
+        place,
+        shots=shots,
+        seeds=seen,
+        everything=everything,
+        processes=processes,
+        say=say,
     )
     summary.write_parquet(folder / f"{kind}.parquet")
     show(summary, f"{task_name}: {asked.height:,} test dates, simulated")
@@ -146,7 +155,7 @@ def main(
         risk = true_risk(asked, task, truth, key_file)
         assert risk is not None
         say(f"best possible: {_auroc(asked['label'], risk):.3f}")
-    if recipes or 100 not in shots:
+    if recipes or not everything or 100 not in shots:
         return
     at = {
         k: [one for one in draws_of(train, shots, seen) if one.shots == k]

@@ -39,6 +39,7 @@ def learning_curve(
     shots: Sequence[int] = SHOTS,
     seeds: Sequence[int] = SEEDS,
     balanced: Sequence[bool] = (False,),
+    everything: bool = True,
     processes: int = 1,
     n_boot: int = REPLICATES,
     say: Callable[[str], None] = lambda line: None,
@@ -50,9 +51,10 @@ def learning_curve(
         train: labelled rows to draw from: patient_id, index_day, label.
         test: labelled rows that every learner scores.
         folder: where cells are kept; a study that is there goes on.
-        shots: numbers of labelled members, beside all of them.
+        shots: numbers of labelled members.
         seeds: replicates.
         balanced: which kinds of draws.
+        everything: also train on all labelled rows.
         processes: how many cells are trained at once. With more than one, call this
             below `if __name__ == "__main__":`.
         n_boot: bootstrap replicates of the summary.
@@ -73,7 +75,7 @@ def learning_curve(
     draws = [
         draw
         for kind in balanced
-        for draw in draws_of(train, shots, seeds, kind, everything=True)
+        for draw in draws_of(train, shots, seeds, kind, everything)
     ]
     labels = test["label"].to_numpy()
     train_missing(learners, draws, place, labels, processes, say)

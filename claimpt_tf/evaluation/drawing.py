@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter
 
 from claimpt_tf.evaluation.svg import GRID, SERIES, TRUTH, inline_svg
 from claimpt_tf.evaluation.truth import BEST
@@ -85,9 +85,13 @@ def draw(axes: Axes, line: Line, x: Floats, y: Floats) -> None:
     axes.plot(x, y, color=line.colour, linestyle=line.dashes)
 
 
-def percent(top: float) -> PercentFormatter:
-    """Of an axis that ends at `top`."""
-    return PercentFormatter(1.0, decimals=0 if top > 0.06 else 1)
+def percent() -> FuncFormatter:
+    """Of an axis of shares, without digits that say nothing.
+
+    >>> percent()(0.125), percent()(0.1)
+    ('12.5%', '10%')
+    """
+    return FuncFormatter(lambda share, _: f"{100 * share:.4g}%")
 
 
 def finished(figure: Figure, name: str, title: str, caption: str, alt: str) -> Plot:

@@ -141,7 +141,9 @@ def evaluate_elsewhere(
             ),
         ),
         notes=tuple(notes),
-        examples=explained_examples(model, cohort, every, every_score, own),
+        examples=explained_examples(
+            model, cohort, every, every_score, own, task.index.kind == "each_visit"
+        ),
         split=_told(since),
     )
     say(f"{choices.replicates:,} bootstrap replicates of {len(scores)} models")

@@ -156,6 +156,7 @@ def examples_of(run: str, found: FinetunedRun, say: Say) -> Sequence[Example]:
             Path(run) / COHORT_FOLDER,
             found.rows["test"],
             found.scores["test"],
+            at_visits=found.task.index.kind == "each_visit",
         )
     except ClaimPTError as error:
         say(f"no examples of explained predictions: {error}")

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _REST = "all other codes"
+NO_VISIT = "without any visit"
+NO_CODE = "the same visits without their codes"
 
 
 @dataclass(frozen=True)
@@ -15,14 +17,16 @@ class Example:
     Attributes:
         title: where the row stands in the ranking, and what may be told of the person.
         probability: that of the model.
-        reference: that of the same person without any visit.
+        reference: that of the start.
         moved: what moved it most, in words, and how much each added.
+        start: what the reference is of, in words.
     """
 
     title: str
     probability: float
     reference: float
     moved: Sequence[tuple[str, float]]
+    start: str = NO_VISIT
 
     def rows(self) -> list[tuple[str, str]]:
         """The table: where it starts, what adds how much, where it ends.
@@ -32,7 +36,7 @@ class Example:
         """
         rest = self.probability - self.reference - sum(share for _, share in self.moved)
         return [
-            ("without any visit", f"{self.reference:.1%}"),
+            (self.start, f"{self.reference:.1%}"),
             *((name, _signed(share)) for name, share in self.moved),
             (_REST, _signed(rest)),
             ("probability", f"{self.probability:.1%}"),

@@ -10,7 +10,7 @@ import polars as pl
 
 from claimpt_tf.codes.describe import describe
 from claimpt_tf.evaluation.ages import age_band
-from claimpt_tf.evaluation.examples import Example
+from claimpt_tf.evaluation.examples import NO_CODE, Example
 from claimpt_tf.evaluation.finetuned_model import CodeShares, FinetunedModel
 from claimpt_tf.evaluation.weighted import Floats
 from claimpt_tf.tasks.attrition import SMALLEST_CELL
@@ -38,6 +38,7 @@ def explained_examples(
     rows: pl.DataFrame,
     scores: Floats,
     among: np.ndarray | None = None,
+    at_visits: bool = False,
 ) -> list[Example]:
     """Explains a row at each of `PLACES`.
 
@@ -47,6 +48,8 @@ def explained_examples(
         rows: its test split.
         scores: of the rows, (rows,).
         among: bool (rows,), which of them may be taken; all by default.
+        at_visits: index dates are ends of visits: nobody is without one, and the
+            start is the same visits without their codes.
     """
     order = np.argsort(-scores, kind="stable")
     if among is not None:
@@ -63,16 +66,29 @@ def explained_examples(
     )
     common, persons = common_codes(rows), persons_of(rows)
     return [
-        example_of(f"{place}{persons[row]}", at[row], common)
+        example_of(f"{place}{persons[row]}", at[row], common, at_visits)
         for row, (_, place) in zip(picked, PLACES, strict=True)
     ]
 
 
-def example_of(title: str, shares: CodeShares, common: set[str]) -> Example:
-    """An example with what moved it most, rare codes left unnamed."""
+def example_of(
+    title: str, shares: CodeShares, common: set[str], at_visits: bool = False
+) -> Example:
+    """An example with what moved it most, rare codes left unnamed.
+
+    Args:
+        title: where the row stands.
+        shares: of its codes and visits.
+        common: codes that may be named.
+        at_visits: see `explained_examples`.
+    """
     told = {one.code: one.share for one in shares.codes if one.code in common}
     first = sorted(told, key=lambda code: (-abs(told[code]), code))[:_MOST_CODES]
     moved = {_words(code): told[code] for code in first}
+    start = shares.reference + sum(shares.visits.values())
+    if at_visits and 0 <= start <= 1:
+        order = sorted(moved.items(), key=lambda item: -abs(item[1]))
+        return Example(title, shares.probability, start, order, NO_CODE)
     moved |= {_VISITS[name]: share for name, share in shares.visits.items()}
     order = sorted(moved.items(), key=lambda item: -abs(item[1]))
     return Example(title, shares.probability, shares.reference, order)

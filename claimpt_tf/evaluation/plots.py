@@ -118,7 +118,7 @@ def decision_plot(
         for line in reversed(lines_of(scores)):
             draw(axes, line, thresholds, curves[line.model])
         axes.set(xlim=(0, top), ylim=(-0.15 * rate, 1.05 * rate))
-        axes.xaxis.set_major_formatter(percent(top))
+        axes.xaxis.set_major_formatter(percent())
     middle = thresholds[_THRESHOLDS // 3]
     told = "; ".join(
         f"{model} {curve[_THRESHOLDS // 3]:.3f}"
@@ -198,8 +198,8 @@ def calibration_plot(
         below.grid(False)
         below.locator_params(axis="y", nbins=2)
         for one in (axes, below):
-            one.xaxis.set_major_formatter(percent(top))
-        axes.yaxis.set_major_formatter(percent(top))
+            one.xaxis.set_major_formatter(percent())
+        axes.yaxis.set_major_formatter(percent())
     shown = "; ".join(f"{p:.0%} predicted, {o:.0%} seen" for p, o, _, _ in points)
     return finished(
         figure,
@@ -257,7 +257,7 @@ def score_plot(labels: Floats, scores: Mapping[str, Floats], model: str) -> Plot
             axes.stairs(density, edges, color=colour, alpha=fill, fill=True)
         axes.set_xlim(0, top)
         axes.set_ylim(bottom=0)
-        axes.xaxis.set_major_formatter(percent(top))
+        axes.xaxis.set_major_formatter(percent())
         axes.set_yticks([])
     middles = [f"{np.median(given[labels == value]):.1%}" for value in (1.0, 0.0)]
     return finished(

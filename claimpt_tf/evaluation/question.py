@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from claimpt_tf.tasks.outcome_spec import Outcome
 from claimpt_tf.tasks.spec import Task
 
@@ -56,8 +58,11 @@ def title_of(task: Task) -> str:
     >>> from claimpt_tf.tasks.spec import load_task
     >>> title_of(load_task("self_harm"))
     'Self harm'
+    >>> title_of(load_task("readmission_30d"))
+    'Readmission, 30 days'
     """
-    return task.name.replace("_", " ").capitalize()
+    name = re.sub(r"_(\d+)d$", r", \1 days", task.name)
+    return name.replace("_", " ").capitalize()
 
 
 def _outcome(outcome: Outcome) -> str:

@@ -87,7 +87,7 @@ def category_plot(rows: pl.DataFrame, model: str) -> list[Plot]:
         axes.grid(False, axis="y")
         axes.set(xlim=(0, 1), ylim=(len(names) - 0.4, -0.6), xlabel="Foreseen")
         axes.set_xticks([0, 0.5, 1])
-        axes.xaxis.set_major_formatter(percent(1))
+        axes.xaxis.set_major_formatter(percent())
     told = "; ".join(f"{_words(name)} {share:.0%}" for name, share in found.items())
     return [
         finished(

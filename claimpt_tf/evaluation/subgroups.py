@@ -116,10 +116,15 @@ def _utilisation(frame: pl.DataFrame) -> pl.Series:
     edges = np.unique(np.quantile(counts, (0.25, 0.5, 0.75), method="lower"))
     bounds = [0, *(edges.astype(int) + 1)]
     names = [
-        f"{low} or more" if high is None else f"{low}-{high - 1}"
-        for low, high in zip(bounds, [*bounds[1:], None], strict=True)
+        _span(low, high) for low, high in zip(bounds, [*bounds[1:], None], strict=True)
     ]
     return pl.Series([names[at] for at in np.searchsorted(edges, counts)])
+
+
+def _span(low: int, high: int | None) -> str:
+    if high is None:
+        return f"{low} or more"
+    return f"{low}" if low == high - 1 else f"{low}-{high - 1}"
 
 
 def groups_of(frame: pl.DataFrame, by: str, outcomes: bool = True) -> list[Group]:

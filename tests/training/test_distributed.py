@@ -41,7 +41,7 @@ def free_ports(count: int) -> list[int]:
 def test_workers_and_replicas_agree(records: Path, whole: Path, tmp_path: Path) -> None:
     choices = [
         *("--data", str(records), "--preset", "tiny", "--seed", "0"),
-        *("--epochs", "2", "--batch-size", "8", "--resume"),
+        *("--epochs", "2", "--batch-size", "16", "--resume"),
     ]
     for name in ("workers", "mirrored"):
         shutil.copytree(whole / "transform", tmp_path / name / "transform")

@@ -190,14 +190,25 @@ def saturation(model: Path, address: str, rows: int, seconds: float) -> None:
 
 
 def soak(address: str, process: psutil.Process, seconds: float) -> None:
-    """Full load for a while: errors, and memory from the first tenth to the end."""
-    flooded(address, 8, seconds / 10, 8)
-    before = process.memory_info().rss
-    good, bad = flooded(address, 8, seconds * 0.9, 8)
-    after = process.memory_info().rss
+    """Full load for a while: errors, and memory a second, whose means are compared.
+
+    Allocation swings from one second to the next, so that two glances tell nothing.
+    """
+    ended, memory = threading.Event(), []
+
+    def watch() -> None:
+        while not ended.wait(1.0):
+            memory.append(process.memory_info().rss / 2**20)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    good, bad = flooded(address, 8, seconds, 8)
+    ended.set()
+    thread.join()
+    tenths = [float(part.mean()) for part in np.array_split(memory, 10)]
     say("soak", seconds=seconds, rows=good, failed=bad,
-        memory_mb=[round(before / 2**20), round(after / 2**20)],
-        memory_growth=round(after / before - 1, 4))  # fmt: skip
+        memory_mb=[round(one) for one in tenths],
+        growth_from_second_tenth=round(tenths[-1] / tenths[1] - 1, 4))  # fmt: skip
 
 
 def swaps(

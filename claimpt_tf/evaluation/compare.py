@@ -75,6 +75,21 @@ class SubgroupFigures:
     differences: dict[str, Difference] = field(default_factory=dict)
     adjusted: dict[str, float | None] = field(default_factory=dict)
 
+    @classmethod
+    def withheld(cls, group: Group) -> SubgroupFigures:
+        """A group that is too small to tell anything about."""
+        return cls(group.by, group.level, True, None, None, None, {})
+
+    @classmethod
+    def told(
+        cls, group: Group, positives: int | None, *figures: Any
+    ) -> SubgroupFigures:
+        """A group with its counts; `figures` are `models` and what follows it."""
+        size = len(group.rows)
+        return cls(
+            group.by, group.level, False, size, group.patients, positives, *figures
+        )
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -333,14 +348,10 @@ def compare(
         },
         reference=reference,
         subgroups=[
-            SubgroupFigures(group.by, group.level, True, None, None, None, {})
+            SubgroupFigures.withheld(group)
             if group.suppressed
-            else SubgroupFigures(
-                group.by,
-                group.level,
-                False,
-                len(group.rows),
-                group.patients,
+            else SubgroupFigures.told(
+                group,
                 int(labels[group.rows].sum()),
                 {
                     model: {

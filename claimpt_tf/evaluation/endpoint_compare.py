@@ -184,14 +184,10 @@ def compare_endpoints(
         },
         reference=main,
         subgroups=[
-            SubgroupFigures(group.by, group.level, True, None, None, None, {})
+            SubgroupFigures.withheld(group)
             if group.suppressed
-            else SubgroupFigures(
-                group.by,
-                group.level,
-                False,
-                len(group.rows),
-                group.patients,
+            else SubgroupFigures.told(
+                group,
                 int((truth["label"][group.rows] == 1).sum())
                 if judged.outcomes
                 else None,

@@ -19,7 +19,7 @@ from claimpt_tf.claims.simulator.config import SimulationConfig
 from claimpt_tf.claims.simulator.simulate import simulate
 from claimpt_tf.claims.simulator.write import write_simulation
 from claimpt_tf.errors import GateError
-from claimpt_tf.evaluation.compare import Comparison
+from claimpt_tf.evaluation.comparison import Comparison
 from claimpt_tf.serving.client import Client
 from claimpt_tf.serving.errors import ServingError
 from pipeline.configs import RunConfig

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from claimpt_tf.evaluation.compare import Comparison, with_interval
+from claimpt_tf.evaluation.comparison import Comparison, with_interval
 from claimpt_tf.evaluation.drawing import SIZE, Line, Plot, finished
 from claimpt_tf.evaluation.endpoint_figures import chances_of
 from claimpt_tf.evaluation.plots import calibration_plot

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from claimpt_tf.evaluation.compare import Comparison
+from claimpt_tf.evaluation.comparison import Comparison
 from claimpt_tf.evaluation.endpoints.judged import Judged
 from claimpt_tf.evaluation.figure_tables import differences_table, models_table
 from claimpt_tf.evaluation.page import render_page, write_page

@@ -23,7 +23,8 @@ from claimpt_tf.evaluation.baselines import (
     fit_predict_all,
 )
 from claimpt_tf.evaluation.bootstrap import REPLICATES
-from claimpt_tf.evaluation.compare import Comparison, compare, write_metrics
+from claimpt_tf.evaluation.compare import compare
+from claimpt_tf.evaluation.comparison import Comparison, write_metrics
 from claimpt_tf.evaluation.history_model import HistoryModel
 from claimpt_tf.evaluation.metrics import CAPACITY
 from claimpt_tf.evaluation.model_card import write_card

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from claimpt_tf.errors import ArtifactError, ClaimPTError, InputError
-from claimpt_tf.evaluation.compare import Comparison, write_metrics
+from claimpt_tf.evaluation.comparison import Comparison, write_metrics
 from claimpt_tf.evaluation.endpoint_compare import compare_endpoints
 from claimpt_tf.evaluation.endpoint_networks import rival_predictions
 from claimpt_tf.evaluation.endpoint_report import write_endpoint_report

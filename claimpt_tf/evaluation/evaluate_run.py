@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from claimpt_tf.errors import ArtifactError, ClaimPTError, TaskError
-from claimpt_tf.evaluation.compare import Comparison
+from claimpt_tf.evaluation.comparison import Comparison
 from claimpt_tf.evaluation.evaluate import (
     METRICS_FILE,
     MODEL,

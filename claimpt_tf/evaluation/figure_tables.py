@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from claimpt_tf.evaluation.bootstrap import Difference, Interval
-from claimpt_tf.evaluation.compare import Comparison
+from claimpt_tf.evaluation.comparison import Comparison
 
 DISCRIMINATION: Final = (
     "auroc",

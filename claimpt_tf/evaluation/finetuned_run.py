@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from claimpt_tf.errors import ArtifactError, TaskError
-from claimpt_tf.evaluation.compare import BINARY
+from claimpt_tf.evaluation.comparison import BINARY
 from claimpt_tf.evaluation.weighted import Floats
 from claimpt_tf.tasks.spec import Task, load_task
 from claimpt_tf.tasks.transform import ATTRITION_FILE, TASK_FILE

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from claimpt_tf.evaluation.compare import Comparison, with_interval
+from claimpt_tf.evaluation.comparison import Comparison, with_interval
 from claimpt_tf.evaluation.provenance import source_title, synthetic_note, versions
 from claimpt_tf.evaluation.question import question_of, title_of
 from claimpt_tf.evaluation.report import is_number, shown_counts

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from claimpt_tf.evaluation.compare import Comparison, number, with_interval
+from claimpt_tf.evaluation.comparison import Comparison, number, with_interval
 from claimpt_tf.evaluation.data_summary import data_summary
 from claimpt_tf.evaluation.drawing import Plot, lines_of
 from claimpt_tf.evaluation.figure_tables import (

@@ -15,13 +15,8 @@ from rich.table import Table
 
 from claimpt_tf.errors import ArtifactError, InputError
 from claimpt_tf.evaluation.bootstrap import REPLICATES
-from claimpt_tf.evaluation.compare import (
-    BINARY,
-    Comparison,
-    compare,
-    number,
-    with_interval,
-)
+from claimpt_tf.evaluation.compare import compare
+from claimpt_tf.evaluation.comparison import BINARY, Comparison, number, with_interval
 from claimpt_tf.evaluation.drawing import Plot, lines_of
 from claimpt_tf.evaluation.evaluate import METRICS_FILE
 from claimpt_tf.evaluation.figure_tables import (

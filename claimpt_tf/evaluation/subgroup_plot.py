@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from claimpt_tf.evaluation.bootstrap import Interval
-from claimpt_tf.evaluation.compare import Comparison, with_interval
+from claimpt_tf.evaluation.comparison import Comparison, with_interval
 from claimpt_tf.evaluation.drawing import SIZE, Plot, finished
 from claimpt_tf.evaluation.subgroups import TITLES
 from claimpt_tf.evaluation.svg import GRID, INK, MUTED, SERIES, plot_style

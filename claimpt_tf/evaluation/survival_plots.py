@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from claimpt_tf.evaluation.compare import Comparison, with_interval
+from claimpt_tf.evaluation.comparison import Comparison, with_interval
 from claimpt_tf.evaluation.drawing import Line, Plot, blank, draw, finished
 from claimpt_tf.evaluation.endpoint_calibration import observed_risk
 from claimpt_tf.evaluation.endpoint_figures import risks_of

@@ -20,6 +20,7 @@ from typing import Any
 
 import uvicorn
 
+from claimpt_tf.allocator import share_arenas
 from claimpt_tf.errors import ArtifactError, InputError
 from claimpt_tf.serving.batching import Batcher
 from claimpt_tf.serving.errors import InferenceError, ServingError
@@ -345,6 +346,7 @@ def serve(
             port that was chosen).
         **options: LocalServer's.
     """
+    share_arenas()
     log_to_stderr()
     server = LocalServer(model_base, **options)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 from collections.abc import Iterator
@@ -17,21 +16,6 @@ Precision = Literal["auto", "float32", "mixed_bfloat16"]
 Distribution = Literal["auto", "none", "mirrored", "multiworker"]
 
 _CPU_FACTS = Path("/proc/cpuinfo")
-# glibc's mallopt, malloc.h: a parameter's number and its value. Trimmed above so many
-# bytes, grown by so many, and no tensor, however large, in a mapping of its own.
-_KEEP = {-1: 2**31 - 1, -2: 64 << 20, -4: 0}
-
-
-def keep_freed_memory() -> None:
-    """Lets this process keep what it frees for the next step, where glibc is.
-
-    Else every step's larger tensors are given back to the kernel and faulted in again,
-    page by page.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for parameter, value in _KEEP.items():
-            mallopt(parameter, ctypes.c_int(value))
 
 
 def choose_precision(asked: Precision = "auto", cpu_facts: Path = _CPU_FACTS) -> str:

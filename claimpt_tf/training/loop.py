@@ -16,9 +16,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from claimpt_tf.allocator import keep_freed_memory
 from claimpt_tf.errors import TrainingError
 from claimpt_tf.training.checkpoints import CheckpointFile, named, restore
-from claimpt_tf.training.devices import any_worker, is_chief, keep_freed_memory
+from claimpt_tf.training.devices import any_worker, is_chief
 from claimpt_tf.training.weight_average import WeightAverage
 
 PULSE = 20  # steps between two looks at the loss

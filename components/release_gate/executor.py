@@ -11,7 +11,7 @@ from tfx.components.evaluator import constants
 from tfx.dsl.components.base import base_executor
 from tfx.types import Artifact, artifact_utils
 
-from claimpt_tf.evaluation.compare import Comparison
+from claimpt_tf.evaluation.comparison import Comparison
 from claimpt_tf.evaluation.evaluate import METRICS_FILE
 from components.release_gate.reasons import behind_counts, of_evaluation
 

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 
 from claimpt_tf.evaluation.baselines import LIGHTGBM, LOGISTIC
-from claimpt_tf.evaluation.compare import Comparison
+from claimpt_tf.evaluation.comparison import Comparison
 from claimpt_tf.evaluation.evaluate import BASELINE_NAMES, HISTORY_NAME
 
 COUNTS = (BASELINE_NAMES[LOGISTIC], BASELINE_NAMES[LIGHTGBM], HISTORY_NAME)

@@ -13,7 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 from claimpt_tf.errors import ArtifactError
 from claimpt_tf.evaluation.bootstrap import bootstrap
-from claimpt_tf.evaluation.compare import Comparison, compare, write_metrics
+from claimpt_tf.evaluation.compare import compare
+from claimpt_tf.evaluation.comparison import Comparison, write_metrics
 from claimpt_tf.evaluation.metrics import default_metrics
 from claimpt_tf.evaluation.predictions import predictions_frame, write_predictions
 

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from claimpt_tf.errors import ArtifactError, InputError, TaskError
-from claimpt_tf.evaluation.compare import Comparison, compare
+from claimpt_tf.evaluation.compare import compare
+from claimpt_tf.evaluation.comparison import Comparison
 from claimpt_tf.evaluation.evaluate import Choices, write_evaluation
 from claimpt_tf.evaluation.finetuned_run import check_splits, scores_of
 from claimpt_tf.evaluation.recalibration import recalibrate

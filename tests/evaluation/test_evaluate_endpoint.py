@@ -13,7 +13,7 @@ from scipy.stats import linregress
 
 from claimpt_tf.errors import ArtifactError, InputError, TaskError
 from claimpt_tf.evaluation.class_plots import OTHER, confusion
-from claimpt_tf.evaluation.compare import Comparison
+from claimpt_tf.evaluation.comparison import Comparison
 from claimpt_tf.evaluation.endpoint_calibration import (
     class_calibration,
     number_calibration,

@@ -13,7 +13,8 @@ from sklearn.metrics import roc_auc_score
 
 from claimpt_tf.commands.compare import compare as command
 from claimpt_tf.errors import ArtifactError, InputError
-from claimpt_tf.evaluation.compare import compare, write_metrics
+from claimpt_tf.evaluation.compare import compare
+from claimpt_tf.evaluation.comparison import write_metrics
 from claimpt_tf.evaluation.predictions import write_predictions
 from claimpt_tf.evaluation.runs import compare_runs, write_compared
 

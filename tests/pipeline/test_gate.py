@@ -19,7 +19,8 @@ from tensorflow_model_analysis.extractors.materialized_predictions_extractor imp
 )
 from tfx_bsl.arrow.table_util import CanonicalizeRecordBatch
 
-from claimpt_tf.evaluation.compare import Comparison, compare
+from claimpt_tf.evaluation.compare import compare
+from claimpt_tf.evaluation.comparison import Comparison
 from claimpt_tf.evaluation.evaluate import MODEL
 from claimpt_tf.tasks.spec import load_task
 from components.release_gate.reasons import (

@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from claimpt_tf.commands.evaluate import evaluate
 from claimpt_tf.errors import ArtifactError, InputError
-from claimpt_tf.evaluation.compare import Comparison
+from claimpt_tf.evaluation.comparison import Comparison
 from claimpt_tf.evaluation.endpoint_metrics import judge_run
 from claimpt_tf.evaluation.endpoint_networks import rival_predictions
 from claimpt_tf.evaluation.endpoints.multi_label import MultiLabel

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from claimpt_tf.errors import ArtifactError
-from claimpt_tf.evaluation.compare import Comparison, shown
+from claimpt_tf.evaluation.comparison import Comparison, shown
 from claimpt_tf.evaluation.drawing import Line, Plot, lines_of
 from claimpt_tf.evaluation.endpoint_figures import FIGURES, Figures
 from claimpt_tf.evaluation.weighted import Floats

@@ -14,7 +14,7 @@ from claimpt_tf.evaluation.class_plots import (
     class_calibration_plots,
     confusion_plot,
 )
-from claimpt_tf.evaluation.compare import Comparison, shown
+from claimpt_tf.evaluation.comparison import Comparison, shown
 from claimpt_tf.evaluation.drawing import Line, Plot
 from claimpt_tf.evaluation.endpoint_baselines import (
     boosted_classes,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from claimpt_tf.evaluation.compare import Comparison
+from claimpt_tf.evaluation.comparison import Comparison
 from claimpt_tf.evaluation.drawing import Line, Plot, lines_of
 from claimpt_tf.evaluation.endpoint_baselines import counted_rows, linear_numbers
 from claimpt_tf.evaluation.endpoint_figures import chances_of

@@ -9,7 +9,7 @@ import polars as pl
 
 from claimpt_tf.errors import TaskError
 from claimpt_tf.evaluation.baselines import LIGHTGBM
-from claimpt_tf.evaluation.compare import Comparison
+from claimpt_tf.evaluation.comparison import Comparison
 from claimpt_tf.evaluation.drawing import Line, Plot
 from claimpt_tf.evaluation.endpoint_baselines import (
     boosted_risks,

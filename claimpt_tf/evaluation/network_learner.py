@@ -20,9 +20,10 @@ from claimpt_tf.training.adaptation import Adapted, adapt
 from claimpt_tf.training.choices import FinetuneConfig
 from claimpt_tf.training.finetune import finetune
 from claimpt_tf.training.finetune_run import question_of
+from claimpt_tf.training.kept_scores import KeptScorer
 from claimpt_tf.training.pretrain import load_backbone
 from claimpt_tf.training.pretrain_run import TRANSFORM_FOLDER
-from claimpt_tf.training.scores import Scorer, risk_columns
+from claimpt_tf.training.scores import Scored, risk_columns
 from claimpt_tf.training.seeds import set_seed
 from claimpt_tf.training.sources import labelled_sources, with_rows
 from claimpt_tf.training.transform_graph import TransformGraph
@@ -69,6 +70,7 @@ class NetworkLearner:
         self._question, self._config, self._fresh = question_of(task), config, fresh
         self._adaptations = adaptations
         self._adapted: dict[int, Adapted] = {}
+        self._kept: dict[int, KeptScorer] = {}
 
     def shared(self, seed: int) -> str:
         """See `claimpt_tf.evaluation.cells.Learner.shared`."""
@@ -79,12 +81,12 @@ class NetworkLearner:
         _, sources = _read(self._base, self._files)
         labelled = with_rows(sources["train"], chosen)
         fit = self._by_past if self._config.recipe == "adapt" else self._by_labels
-        rows = fit(labelled, sources, seed)(sources[self._scored])
+        rows = fit(labelled, sources, seed)
         return np.asarray(risk_columns(self._scored, rows)["probability"])
 
     def _by_past(
         self, labelled: tf.data.Dataset, sources: Mapping[str, Any], seed: int
-    ) -> Scorer:
+    ) -> Scored:
         number = seed % self._adaptations
         if number not in self._adapted:
             set_seed(number)
@@ -97,12 +99,17 @@ class NetworkLearner:
                 unlabelled=sources.get(UNLABELLED),
                 codes=_read(self._base, self._files)[0].codes,
             )
-        self._adapted[number].fit(labelled, sources["eval"])
-        return self._adapted[number].scorer
+        adapted = self._adapted[number]
+        if number not in self._kept:
+            self._kept[number] = KeptScorer(
+                adapted.model, self._config.limits, sources[self._scored]
+            )
+        adapted.fit(labelled, sources["eval"])
+        return self._kept[number](adapted.model)
 
     def _by_labels(
         self, labelled: tf.data.Dataset, sources: Mapping[str, Any], seed: int
-    ) -> Scorer:
+    ) -> Scored:
         set_seed(seed)  # of weights that start fresh
         *_, scorer = finetune(
             self._start(),
@@ -111,7 +118,7 @@ class NetworkLearner:
             self._question,
             self._config.model_copy(update={"seed": seed}),
         )
-        return scorer
+        return scorer(sources[self._scored])
 
     def _start(self) -> Any:
         graph, _ = _read(self._base, self._files)

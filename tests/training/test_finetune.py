@@ -13,15 +13,18 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from claimpt_tf.errors import TaskError
+from claimpt_tf.models.decayed_counts import DecayedCounts
 from claimpt_tf.models.presets import backbone
-from claimpt_tf.models.risk_model import risk_model
+from claimpt_tf.models.risk_model import RiskModel, risk_model
 from claimpt_tf.training.adaptation import latest_rows
 from claimpt_tf.training.adapter import Adapter
 from claimpt_tf.training.batches import READ_BATCH, dated_batches
 from claimpt_tf.training.choices import FinetuneConfig, Limits, Question
 from claimpt_tf.training.finetune import finetune
+from claimpt_tf.training.kept_scores import KeptScorer
 from claimpt_tf.training.scores import Scorer, predictions_table
 from claimpt_tf.training.sources import with_rows
+from tests.models.cases import stumps
 from tests.training.transformed import FIRST_DAY, members
 
 MEMBERS = 24
@@ -144,6 +147,28 @@ def test_scores_follow_the_weights_and_fill_the_table() -> None:
         table.filter(pl.col("split") == "test")["probability"],
         1 / (1 + np.exp(-second.logit.astype(float))),
     )
+
+
+@pytest.mark.parametrize("with_trees", [False, True])
+def test_kept_rows_are_scored_as_anew_whatever_the_head(with_trees: bool) -> None:
+    draw = np.random.default_rng(0)
+    counts, trees = (DecayedCounts(30, 8), stumps(None)) if with_trees else (None, None)
+    if with_trees:
+        counts.build()
+        counts.column_of.assign(draw.integers(-1, 8, counts.column_of.shape))
+    model = RiskModel(network(), counts=counts, trees=trees)
+    kept, anew = KeptScorer(model, Limits(), labelled()), Scorer(model, Limits())
+    head = model.get_layer("risk_head")
+    found = [kept(model).logit]
+    for tree_scale in (0.0, 2.0) if with_trees else (0.0,):
+        head.tree_scale.assign(tree_scale)
+        head.shift.assign(0.7)
+        head.correction.assign(draw.normal(size=head.correction.shape))
+        rows, wanted = kept(model), anew(labelled())
+        np.testing.assert_allclose(rows.logit, wanted.logit, atol=1e-5)
+        np.testing.assert_array_equal(rows.label, wanted.label)
+        assert np.abs(rows.logit - found[-1]).min() > 0
+        found.append(rows.logit)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import click
     "--replicates", default=1000, show_default=True, type=click.IntRange(1),
     help="Bootstrap replicates.",
 )  # fmt: skip
-@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--seed", default=7, show_default=True, help="Of the bootstrap.")
 def compare(
     runs: tuple[str, ...],
     output: str | None,

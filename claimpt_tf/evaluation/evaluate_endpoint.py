@@ -91,7 +91,7 @@ def evaluate_endpoint_run(
     columns = [name for name in table.columns if kind.is_prediction(name)]
     if not columns:
         raise ArtifactError(f"{path} has no predictions of {found.kind} labels")
-    judged = kind(columns, found.task)
+    judged = kind(columns)
     test = found.rows["test"]
     truth = judged.truth(test)
     given = predictions_of(test, table, str(path), "test", [*columns, *truth.columns])

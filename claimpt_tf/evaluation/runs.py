@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -16,11 +16,16 @@ from rich.table import Table
 from claimpt_tf.errors import ArtifactError, InputError
 from claimpt_tf.evaluation.bootstrap import REPLICATES
 from claimpt_tf.evaluation.compare import compare
-from claimpt_tf.evaluation.comparison import BINARY, Comparison, number, with_interval
-from claimpt_tf.evaluation.drawing import Plot, lines_of
-from claimpt_tf.evaluation.evaluate import METRICS_FILE
+from claimpt_tf.evaluation.comparison import Comparison, number, with_interval
+from claimpt_tf.evaluation.drawing import Line, Plot, lines_of
+from claimpt_tf.evaluation.endpoint_compare import compare_endpoints
+from claimpt_tf.evaluation.endpoints.judged import Judged
+from claimpt_tf.evaluation.endpoints.registry import JUDGED
+from claimpt_tf.evaluation.evaluate import Choices
+from claimpt_tf.evaluation.evaluated import PROBABILITY, Evaluated, read_evaluated
 from claimpt_tf.evaluation.figure_tables import (
     CALIBRATION,
+    DIFFERENCES,
     DISCRIMINATION,
     differences_table,
     models_table,
@@ -31,30 +36,14 @@ from claimpt_tf.evaluation.metrics import CAPACITY
 from claimpt_tf.evaluation.page import render_page
 from claimpt_tf.evaluation.plots import decision_plot, precision_recall_plot, roc_plot
 from claimpt_tf.evaluation.provenance import SIMULATED
-from claimpt_tf.evaluation.weighted import Floats
 from claimpt_tf.tasks.attrition import SMALLEST_CELL
 from claimpt_tf.training.pretrain import write_text
-from claimpt_tf.training.scores import PREDICTIONS_FILE
 
-_WITHIN: Final = ("", "evaluation", "report")  # where a run keeps its evaluation
-_ROW: Final = ("patient_id", "index_date", "label_row")
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """An evaluation that is on disk.
-
-    Attributes:
-        name: what tables call it.
-        found: its figures.
-        model: which of its models is compared.
-        rows: member, index date, label and the model's probability, sorted.
-    """
-
-    name: str
-    found: Comparison
-    model: str
-    rows: pl.DataFrame
+_TABLES: Final = {
+    "Who is ranked above whom": DISCRIMINATION,
+    "Whether probabilities can be taken at their word": CALIBRATION,
+}
+_ON_SCREEN: Final = ("auroc", "auprc", "brier", "calibration_slope")
 
 
 @dataclass(frozen=True)
@@ -66,11 +55,13 @@ class RunsCompared:
             Differences are there where the test rows are the same.
         notes: what a reader must know first.
         rows: run -> its rows, as in `Evaluated`.
+        judged: the kind of label; None where it is yes or no.
     """
 
     found: Comparison
     notes: tuple[str, ...]
     rows: dict[str, pl.DataFrame]
+    judged: Judged | None = None
 
     @property
     def paired(self) -> bool:
@@ -79,30 +70,26 @@ class RunsCompared:
 
     def to_table(self) -> Table:
         """For the terminal; draw it with `rich`."""
+        titles = self.found.titles
         table = Table(
             title=f"Task {self.found.task}", title_justify="left", title_style="bold"
         )
         table.add_column("run", overflow="fold")
-        for heading in (
-            f"AUROC [{self.found.level:.0%} CI]",
-            "AUPRC",
-            "Brier",
-            "slope",
-        ):
-            table.add_column(heading, justify="right", no_wrap=True)
+        wanted = _ON_SCREEN if self.judged is None else list(self.judged.titles)[:3]
+        main, *others = (name for name in wanted if name in titles)
+        level = f"[{self.found.level:.0%} CI]"
+        for heading in (f"{titles[main]} {level}", *(titles[one] for one in others)):
+            table.add_column(heading, justify="right")
         if self.paired:
-            table.add_column("AUROC, to the first", justify="right")
+            table.add_column(f"{titles[main]}, to the first", justify="right")
             table.add_column("p", justify="right", no_wrap=True)
         for name, figures in self.found.models.items():
             cells = [
-                with_interval(figures["auroc"]),
-                *(
-                    number(figures[one].value)
-                    for one in ("auprc", "brier", "calibration_slope")
-                ),
+                with_interval(figures[main]),
+                *(number(figures[one].value) for one in others),
             ]
             if name in self.found.differences:
-                gap = self.found.differences[name]["auroc"]
+                gap = self.found.differences[name][main]
                 value = "n/e" if gap.value is None else f"{gap.value:+.3f}"
                 if gap.low is not None and gap.high is not None:
                     value += f" [{gap.low:+.3f}, {gap.high:+.3f}]"
@@ -125,10 +112,12 @@ class RunsCompared:
 
     def to_html(self, command: str) -> str:
         """A page like the report."""
-        found = self.found
-        scores = {
-            name: rows["probability"].to_numpy() for name, rows in self.rows.items()
-        }
+        found, judged = self.found, self.judged
+        lines, plots = self._drawn()
+        tables = [
+            (caption, [name for name in names if name in found.titles])
+            for caption, names in (_TABLES if judged is None else judged.tables).items()
+        ]
         return render_page(
             "runs.html.j2",
             kind="comparison of runs",
@@ -138,90 +127,54 @@ class RunsCompared:
             main=found.reference,
             notes=self.notes,
             tables=[
-                models_table(found, DISCRIMINATION, "Who is ranked above whom"),
-                models_table(
-                    found,
-                    CALIBRATION,
-                    "Whether probabilities can be taken at their word",
-                ),
+                models_table(found, names, text) for text, names in tables if names
             ],
-            differences=differences_table(found) if self.paired else None,
+            differences=differences_table(
+                found, DIFFERENCES if judged is None else judged.differences
+            ),
             reasons=reasons_of(found),
-            lines=lines_of(scores),
-            plots=self._plots(scores),
+            lines=lines,
+            plots=plots,
             command=command,
         )
 
-    def _plots(self, scores: dict[str, Floats]) -> list[Plot]:
-        if not self.paired:
-            return []
+    def _drawn(self) -> tuple[list[Line], list[Plot]]:
+        """How runs are drawn, and what; nothing of too few rows or of other rows."""
+        if self.judged is not None:
+            if not self.paired or self.found.n < SMALLEST_CELL:
+                return [], []
+            lines = self.judged.lines(self.rows)
+            return lines, self.judged.plots(self.rows, self.found, lines)
+        scores = {
+            name: rows[PROBABILITY].to_numpy() for name, rows in self.rows.items()
+        }
+        lines = lines_of(scores)
         labels = self.rows[self.found.reference]["label"].to_numpy().astype(np.float64)
-        if min(labels.sum(), len(labels) - labels.sum()) < SMALLEST_CELL:
-            return []
+        few = min(labels.sum(), len(labels) - labels.sum()) < SMALLEST_CELL
+        if few or not self.paired:
+            return lines, []
         told = "; ".join(
             f"{name} {with_interval(figures['auroc'])}"
             for name, figures in self.found.models.items()
         )
-        return [
+        return lines, [
             roc_plot(labels, scores, f"Area under the curve: {told}."),
             precision_recall_plot(labels, scores, "See the table for the areas."),
             decision_plot(labels, scores),
         ]
 
 
-def read_evaluated(folder: str, model: str | None = None) -> Evaluated:
-    """Reads the folder of an evaluation, or of a run that holds one.
-
-    Args:
-        folder: holds `metrics.json` and `predictions.parquet`, or a folder
-            `evaluation` or `report` that does.
-        model: which of its models; by default the judged one.
-
-    Raises:
-        ArtifactError: there is no evaluation, or it has no such model.
-    """
-    reasons = []
-    for within in _WITHIN:
-        place = Path(folder) / within
-        if not (place / METRICS_FILE).exists():
-            continue
-        try:
-            found = Comparison.from_json((place / METRICS_FILE).read_text())
-            break
-        except ArtifactError as error:
-            reasons.append(f"; {place / METRICS_FILE}: {error}")
-    else:
-        raise ArtifactError(
-            f"{folder} holds no evaluation: give the --output of `claimpt evaluate`"
-            + "".join(reasons)
-        )
-    if found.kind != BINARY:
-        raise ArtifactError(
-            f"{place} judges labels that are {found.kind}; only evaluations of "
-            "yes-or-no labels are put side by side, see the page of each"
-        )
-    chosen = model or found.reference
-    path = place / PREDICTIONS_FILE
-    if chosen not in found.models or not path.exists():
-        raise ArtifactError(
-            f"{place} has no model '{chosen}'; it has {', '.join(found.models)}"
-        )
-    table = pl.read_parquet(path)
-    keys = [name for name in _ROW if name in table.columns]
-    rows = table.select(*keys, "label", probability=chosen).sort(keys)
-    return Evaluated(Path(folder).name or folder, found, chosen, rows)
-
-
 def compare_runs(
     folders: Sequence[str],
     model: str | None = None,
     replicates: int = REPLICATES,
-    seed: int = 0,
+    seed: int = Choices().seed,
 ) -> RunsCompared:
     """Puts evaluations side by side, the first one being what others are held against.
 
     Where all were made on the same rows, every figure and difference comes from one
-    paired bootstrap of those rows; else each keeps the figures of its evaluation.
+    paired bootstrap of those rows; else each keeps the figures of its evaluation. With
+    an evaluation's own seed and replicates its figures are those of its page.
 
     Raises:
         InputError: fewer than two, or one twice.
@@ -232,46 +185,18 @@ def compare_runs(
     ):
         raise InputError("give two evaluations or more, each once")
     runs = _named([read_evaluated(one, model) for one in folders], folders)
-    tasks = {name: one.found.task for name, one in runs.items()}
-    if len(set(tasks.values())) > 1 or "" in tasks.values():
-        told = ", ".join(
-            f"{name}: {task or 'not told'}" for name, task in tasks.items()
-        )
-        raise ArtifactError(
-            f"these evaluations are not of one task ({told}); compare runs of the same "
-            "task, evaluated by this release"
-        )
+    _refuse_other_tasks(runs)
     first = next(iter(runs.values()))
-    rows = {name: one.rows for name, one in runs.items()}
-    simulated = any(one.found.simulated for one in runs.values())
-    keys = [name for name in first.rows.columns if name not in ("label", "probability")]
-    identity = [*keys, "label"]
+    kind = JUDGED.get(first.found.kind)
+    judged = kind(first.predictions) if kind is not None else None
     if all(
-        one.columns == first.rows.columns
-        and one.select(identity).equals(first.rows.select(identity))
-        for one in rows.values()
+        one.rows.columns == first.rows.columns and one.judged_on.equals(first.judged_on)
+        for one in runs.values()
     ):
-        frame = first.rows.select(
-            "patient_id",
-            "label",
-            index_day=pl.col("index_date").cast(pl.Int32).cast(pl.Int64),
-            **({"label_row": "label_row"} if "label_row" in keys else {}),
-        )
-        found = compare(
-            {name: one["probability"].to_numpy() for name, one in rows.items()},
-            frame, replicates, seed, subgroups=(),
-            capacity=first.found.capacity or CAPACITY,
-        )  # fmt: skip
+        found = _paired(runs, judged, replicates, seed)
         notes = ["All runs were judged on the same rows; differences are paired."]
     else:
-        found = Comparison(
-            n=first.found.n, patients=first.found.patients,
-            positives=first.found.positives,
-            models={name: one.found.models[one.model] for name, one in runs.items()},
-            differences={}, reference=next(iter(runs)), subgroups=[],
-            titles=first.found.titles, capacity=first.found.capacity,
-            n_boot=first.found.n_boot, seed=first.found.seed, level=first.found.level,
-        )  # fmt: skip
+        found = _beside(runs)
         notes = [
             "The runs were not judged on the same rows: figures stand side by side, "
             "and no difference is tested."
@@ -280,8 +205,66 @@ def compare_runs(
     if len(models) > 1 or model:
         told = "; ".join(f"{name}: {one.model}" for name, one in runs.items())
         notes.append(f"Models: {told}.")
-    named = {**vars(found), "task": first.found.task, "simulated": simulated}
-    return RunsCompared(Comparison(**named), tuple(notes), rows)
+    named: dict[str, Any] = {
+        **vars(found),
+        "task": first.found.task,
+        "simulated": any(one.found.simulated for one in runs.values()),
+    }
+    rows = {name: one.rows for name, one in runs.items()}
+    return RunsCompared(Comparison(**named), tuple(notes), rows, judged)
+
+
+def _refuse_other_tasks(runs: dict[str, Evaluated]) -> None:
+    asked = {name: (one.found.task, one.found.kind) for name, one in runs.items()}
+    if len(set(asked.values())) > 1 or any(not task for task, _ in asked.values()):
+        kinds = len({kind for _, kind in asked.values()}) > 1
+        told = ", ".join(
+            f"{name}: {task or 'not told'}" + (f", {kind}" if kinds else "")
+            for name, (task, kind) in asked.items()
+        )
+        raise ArtifactError(
+            f"these evaluations are not of one task ({told}); compare runs of the same "
+            "task, evaluated by this release"
+        )
+
+
+def _paired(
+    runs: dict[str, Evaluated], judged: Judged | None, replicates: int, seed: int
+) -> Comparison:
+    """One bootstrap of rows that all runs share."""
+    first = next(iter(runs.values()))
+    frame = first.judged_on.with_columns(
+        index_day=pl.col("index_date").cast(pl.Int32).cast(pl.Int64)
+    )
+    if judged is None:
+        return compare(
+            {name: one.rows[PROBABILITY].to_numpy() for name, one in runs.items()},
+            frame, replicates, seed, subgroups=(),
+            capacity=first.found.capacity or CAPACITY, fewest=Choices().fewest,
+        )  # fmt: skip
+    return compare_endpoints(
+        judged,
+        {name: one.rows.select(judged.columns) for name, one in runs.items()},
+        frame, frame, replicates, seed, subgroups=(), fewest=Choices().fewest,
+    )  # fmt: skip
+
+
+def _beside(runs: dict[str, Evaluated]) -> Comparison:
+    """Each run's own figures, as far as all have them."""
+    first = next(iter(runs.values())).found
+    models = {name: one.found.models[one.model] for name, one in runs.items()}
+    shared = set.intersection(*(set(figures) for figures in models.values()))
+    return Comparison(
+        n=first.n, patients=first.patients, positives=first.positives,
+        models={
+            name: {one: figures[one] for one in figures if one in shared}
+            for name, figures in models.items()
+        },
+        differences={}, reference=next(iter(runs)), subgroups=[],
+        titles={n: title for n, title in first.titles.items() if n in shared},
+        capacity=first.capacity, n_boot=first.n_boot, seed=first.seed,
+        level=first.level, kind=first.kind,
+    )  # fmt: skip
 
 
 def write_compared(compared: RunsCompared, path: str, command: str) -> None:

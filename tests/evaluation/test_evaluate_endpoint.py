@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from lifelines import KaplanMeierFitter
+from rich.console import Console
 from scipy.stats import linregress
 
 from claimpt_tf.errors import ArtifactError, InputError, TaskError
@@ -32,7 +34,7 @@ from claimpt_tf.evaluation.evaluate_endpoint import (
 )
 from claimpt_tf.evaluation.number_plots import tenths
 from claimpt_tf.evaluation.recall_plots import found_by_category
-from claimpt_tf.evaluation.runs import read_evaluated
+from claimpt_tf.evaluation.runs import compare_runs
 from claimpt_tf.evaluation.story import Story
 from claimpt_tf.tasks.spec import Task, load_task
 from claimpt_tf.training.endpoints.registry import endpoint_names
@@ -99,7 +101,7 @@ def asked(frame: pl.DataFrame, kind: str) -> tuple[Judged, pl.DataFrame, pl.Data
     """The kind, its labelled examples, and predictions of the last of them."""
     rows = labelled(frame, kind)
     given = scored(rows, kind)
-    return JUDGED[kind](given.columns, task(kind)), rows, given.tail(ROWS)
+    return JUDGED[kind](given.columns), rows, given.tail(ROWS)
 
 
 def test_every_kind_that_can_be_learned_can_be_judged() -> None:
@@ -111,7 +113,7 @@ def test_a_page_is_written_of_each_kind(frame, kind: str, tmp_path: Path) -> Non
     judged, rows, given = asked(frame, kind)
     test = rows.tail(ROWS)
     truth = judged.truth(test)
-    baselines = judged.baselines(Learned(rows.head(ROWS), test, judged.task))
+    baselines = judged.baselines(Learned(rows.head(ROWS), test, task(kind)))
     assert set(baselines) == set(judged.rivals)
     found = write_endpoint_evaluation(
         tmp_path,
@@ -119,7 +121,7 @@ def test_a_page_is_written_of_each_kind(frame, kind: str, tmp_path: Path) -> Non
         {"net": given, **{name: one[given.columns] for name, one in baselines.items()}},
         truth,
         test,
-        Story(judged.task, source="tuva", simulated=True, facts={"Recipe": "head"}),
+        Story(task(kind), source="tuva", simulated=True, facts={"Recipe": "head"}),
         Choices(replicates=40),
     )
     assert {file.name for file in tmp_path.iterdir()} == {
@@ -147,8 +149,37 @@ def test_a_page_is_written_of_each_kind(frame, kind: str, tmp_path: Path) -> Non
     assert table.height == 4 * ROWS and set(table["model"]) == {"net", *baselines}
     own = table.filter(pl.col("model") == "net")
     assert own.select(given.columns).equals(given)
-    with pytest.raises(ArtifactError, match=f"judges labels that are {kind}"):
-        read_evaluated(str(tmp_path))
+    _compare_with_a_rival(tmp_path, found, next(iter(baselines)), judged)
+
+
+def _compare_with_a_rival(
+    folder: Path, found: Comparison, rival: str, judged: Judged
+) -> None:
+    """`claimpt compare` says of another run what the evaluation said of a rival."""
+    other, half = folder / "other", folder / "half"
+    table = pl.read_parquet(folder / "predictions.parquet")
+    swapped = pl.col("model").replace({"net": rival, rival: "net"})
+    for place, rows in ((other, table.with_columns(swapped)), (half, table[::2])):
+        place.mkdir()
+        (place / "metrics.json").write_text((folder / "metrics.json").read_text())
+        rows.write_parquet(place / "predictions.parquet")
+    both = compare_runs([str(folder), str(other)], replicates=40)
+    first, main = both.found.reference, list(judged.titles)[0]
+    for name, wanted in found.differences[rival].items():
+        assert asdict(both.found.differences["other"][name]) == pytest.approx(
+            asdict(wanted), abs=1e-9
+        )
+    value = both.found.models[first][main].value
+    assert value == pytest.approx(found.models["net"][main].value)
+    page = both.to_html("claimpt compare")
+    assert f"{value:.3f}" in page and judged.titles[main] in page
+    assert "<figure>" in page and not any(one in page for one in table["patient_id"])
+    shown = Console(record=True, width=200)
+    shown.print(both.to_table())
+    assert f"{value:.3f}" in shown.export_text()
+    apart = compare_runs([str(folder), str(half)], replicates=40)
+    assert not apart.paired and "<figure>" not in apart.to_html("claimpt compare")
+    assert apart.found.models["half"] == found.models["net"]
 
 
 @pytest.mark.parametrize("kind", sorted(JUDGED))

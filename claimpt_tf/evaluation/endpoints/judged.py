@@ -45,7 +45,6 @@ class Judged(ABC):
 
     Args:
         columns: of predictions in `predictions.parquet`.
-        task: the question.
 
     Attributes:
         kind: as in a task.
@@ -69,8 +68,8 @@ class Judged(ABC):
     undefined: Mapping[str, str]
     rivals: ClassVar[Mapping[str, str]]
 
-    def __init__(self, columns: Sequence[str], task: Task) -> None:
-        self.columns, self.task = list(columns), task
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns = list(columns)
         self.undefined = {}
 
     @classmethod

@@ -33,7 +33,6 @@ from claimpt_tf.evaluation.endpoints.judged import (
 from claimpt_tf.evaluation.evaluate import BASELINE_NAMES
 from claimpt_tf.evaluation.rivals import COUNTS
 from claimpt_tf.evaluation.weighted import Floats
-from claimpt_tf.tasks.spec import Task
 from claimpt_tf.training.endpoints.endpoint import PROBABILITY
 
 SHARES, LINEAR, TREES = (
@@ -52,8 +51,8 @@ class MultiClass(Judged):
         TREES: f"boosted trees; {COUNTS}; their size and number by cross-validation",
     }
 
-    def __init__(self, columns: Sequence[str], task: Task) -> None:
-        super().__init__(columns, task)
+    def __init__(self, columns: Sequence[str]) -> None:
+        super().__init__(columns)
         self.classes = [name.removeprefix(PROBABILITY) for name in columns]
         self.titles = {
             "accuracy": "Accuracy",
@@ -86,8 +85,7 @@ class MultiClass(Judged):
 
     def truth(self, rows: pl.DataFrame) -> pl.DataFrame:
         """See `Judged.truth`."""
-        named = self.task.labels.classes if self.task.labels else None
-        names = np.asarray(named or self.classes, object)
+        names = np.asarray(self.classes, object)
         return pl.DataFrame(
             {"label": pl.Series(names[rows["label"].to_numpy()], dtype=pl.String)}
         )

@@ -21,7 +21,6 @@ from claimpt_tf.evaluation.recall import (
 from claimpt_tf.evaluation.recall_plots import category_plot, recall_plot
 from claimpt_tf.evaluation.rivals import COUNTS
 from claimpt_tf.evaluation.weighted import Floats
-from claimpt_tf.tasks.spec import Task
 from claimpt_tf.training.endpoints.endpoint import PROBABILITY
 
 PLAIN = {
@@ -42,8 +41,8 @@ class MultiLabel(Judged):
         LINEAR: f"L2; {COUNTS}, codes left out; its strength by cross-validation",
     }
 
-    def __init__(self, columns: Sequence[str], task: Task) -> None:
-        super().__init__(columns, task)
+    def __init__(self, columns: Sequence[str]) -> None:
+        super().__init__(columns)
         self.categories = [name.removeprefix(PROBABILITY) for name in columns]
         order = (10, 5, 30)
         assert set(order) == set(SIZES)

@@ -23,7 +23,6 @@ from claimpt_tf.evaluation.evaluate import BASELINE_NAMES
 from claimpt_tf.evaluation.number_plots import error_plot, tenths_plot
 from claimpt_tf.evaluation.rivals import COUNTS
 from claimpt_tf.tasks.attrition import SMALLEST_CELL
-from claimpt_tf.tasks.spec import Task
 
 PREDICTION = "prediction"
 MEAN, RIDGE = "mean of training", "ridge regression on counts"
@@ -40,8 +39,8 @@ class Regression(Judged):
         TREES: f"boosted trees; {COUNTS}; their size and number by cross-validation",
     }
 
-    def __init__(self, columns: Sequence[str], task: Task) -> None:
-        super().__init__(columns, task)
+    def __init__(self, columns: Sequence[str]) -> None:
+        super().__init__(columns)
         self.titles = {
             "mean_absolute_error": "Mean absolute error",
             "root_mean_squared_error": "Root mean squared error",

@@ -30,7 +30,6 @@ from claimpt_tf.evaluation.rivals import COUNTS
 from claimpt_tf.evaluation.survival_plots import fifths_plot, horizon_plot
 from claimpt_tf.evaluation.weighted import Floats
 from claimpt_tf.tasks.attrition import SMALLEST_CELL
-from claimpt_tf.tasks.spec import Task
 
 CURVE, COX = "Kaplan-Meier, alike for all", "Cox model on counts"
 TREES = BASELINE_NAMES[LIGHTGBM]
@@ -49,8 +48,8 @@ class TimeToEvent(Judged):
     }
     outcomes = True
 
-    def __init__(self, columns: Sequence[str], task: Task) -> None:
-        super().__init__(columns, task)
+    def __init__(self, columns: Sequence[str]) -> None:
+        super().__init__(columns)
         nothing = pl.DataFrame(schema=dict.fromkeys(columns, pl.Float64))
         self.horizons = list(risks_of(nothing))
         days = [f"{day:.0f}" for day in self.horizons]

@@ -20,6 +20,7 @@ from claimpt_tf.training.adaptation import Adapted, adapt
 from claimpt_tf.training.choices import FinetuneConfig
 from claimpt_tf.training.finetune import finetune
 from claimpt_tf.training.finetune_run import question_of
+from claimpt_tf.training.foreknowledge import HeadStart, head_start
 from claimpt_tf.training.kept_scores import KeptScorer
 from claimpt_tf.training.pretrain import load_backbone
 from claimpt_tf.training.pretrain_run import TRANSFORM_FOLDER
@@ -67,7 +68,8 @@ class NetworkLearner:
     ) -> None:
         self.name, self._base, self._scored = name, base, scored
         self._files = tuple((split, tuple(some)) for split, some in files.items())
-        self._question, self._config, self._fresh = question_of(task), config, fresh
+        self._task, self._question = task, question_of(task)
+        self._config, self._fresh = config, fresh
         self._adaptations = adaptations
         self._adapted: dict[int, Adapted] = {}
         self._kept: dict[int, KeptScorer] = {}
@@ -117,8 +119,13 @@ class NetworkLearner:
             sources["eval"],
             self._question,
             self._config.model_copy(update={"seed": seed}),
+            start=self._known(),
         )
         return scorer(sources[self._scored])
+
+    def _known(self) -> HeadStart | None:
+        codes = _read(self._base, self._files)[0].codes
+        return None if self._fresh else head_start(self._base, self._task, codes)
 
     def _start(self) -> Any:
         graph, _ = _read(self._base, self._files)

@@ -98,10 +98,7 @@ class Adapted:
         if self._trees:
             self._trees.forget_labels()
         rows = self.scorer(labelled)
-        fitted = fit_label_head(rows.logit, rows.state, rows.label, rows.patient)
-        head.scale.assign(fitted.scale)
-        head.shift.assign(fitted.shift)
-        head.correction.assign(fitted.correction)
+        fit_label_head(rows.logit, rows.state, rows.label, rows.patient).set_in(head)
         if self._trees:
             self._trees.learn(labelled)
         calibrate(self.model, self.scorer, valid)

@@ -188,6 +188,8 @@ class FinetuneConfig(BaseModel):
       rehearsals: Passes over the training members in `adapt`, at most.
       most_rehearsed: Members outside the cohort who take part in `adapt`, at most.
       trees: Whether `adapt` grows trees on decayed counts beside the network.
+      foreknown: Whether the heads of `labels` and `head` begin with what pre-training
+        knows of the outcome's own codes (`claimpt_tf.training.foreknowledge`).
       max_visits: Latest visits that are read.
       max_codes: Codes a visit.
       patience: Epochs without a better validation loss before stopping.
@@ -210,6 +212,7 @@ class FinetuneConfig(BaseModel):
     rehearsals: int = Field(4, ge=1)
     most_rehearsed: int = Field(50_000, ge=0)
     trees: bool = True
+    foreknown: bool = True
     max_visits: int = Field(64, ge=2)
     max_codes: int = Field(10, ge=1)
     patience: int = Field(2, ge=1)

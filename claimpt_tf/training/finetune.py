@@ -16,6 +16,8 @@ from claimpt_tf.models.timeline_backbone import TimelineBackbone
 from claimpt_tf.training.adaptation import adapt, calibrate
 from claimpt_tf.training.checkpoints import CheckpointFile
 from claimpt_tf.training.choices import FinetuneConfig, Question
+from claimpt_tf.training.foreknowledge import HeadStart
+from claimpt_tf.training.label_head import fit_label_head
 from claimpt_tf.training.label_training import LabelTrainer, train_on_labels
 from claimpt_tf.training.linear_head import fit_linear_head
 from claimpt_tf.training.scores import Scorer
@@ -37,6 +39,7 @@ def finetune(
     checkpoint: CheckpointFile | None = None,
     unlabelled: tf.data.Dataset | None = None,
     codes: Sequence[str] = (),
+    start: HeadStart | None = None,
 ) -> tuple[RiskModel, str, Scorer]:
     """Trains a risk model for one task.
 
@@ -53,6 +56,9 @@ def finetune(
       unlabelled: Batches of training members outside the cohort, whose past adaptation
         sees too.
       codes: The code vocabulary, in file order; without it no trees are grown.
+      start: What pre-training knows of the outcome: where the recipes `labels` and
+        `head` begin, if `config.foreknown`. Adaptation learns its own from all of
+        the past.
 
     Returns:
       A model of `risk_model`, the recipe that was followed, and what scores with it.
@@ -76,14 +82,23 @@ def finetune(
         recipe = "adapt" if enough else "labels"
     head = model.get_layer("risk_head")
     scorer = Scorer(model, config.limits)
+    if recipe == "adapt" or not config.foreknown:
+        start = None
+    if start is not None:
+        head.score.kernel.assign(start.kernel[:, None])
+        head.score.bias.assign([start.bias])
     if recipe == "labels":
-        head.shift.assign(_log_odds(labels.mean()))
+        middle = 0.0 if start is None else float(scorer(chosen).logit.mean())
+        head.shift.assign(_log_odds(labels.mean()) - middle)
         trainer = LabelTrainer(
             model, _entropy, [keras.metrics.AUC(from_logits=True, name="auroc")]
         )
         train_on_labels(
             trainer, backbone, _label, chosen, valid, config, log_dir, checkpoint
         )
+    elif recipe == "head" and start is not None:
+        rows = scorer(chosen)
+        fit_label_head(rows.logit, rows.state, rows.label, rows.patient).set_in(head)
     elif recipe == "head":
         rows = scorer(chosen)
         kernel, bias, _ = fit_linear_head(

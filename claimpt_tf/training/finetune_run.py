@@ -28,6 +28,7 @@ from claimpt_tf.training.choices import FinetuneConfig, Question
 from claimpt_tf.training.endpoints.registry import endpoint_for
 from claimpt_tf.training.finetune import CLASSIFIER_FILE, finetune
 from claimpt_tf.training.finetune_endpoint import finetune_endpoint
+from claimpt_tf.training.foreknowledge import HeadStart, head_start
 from claimpt_tf.training.pretrain import (
     BACKBONE_FILE,
     load_backbone,
@@ -112,9 +113,10 @@ def finetune_run(
         "choices": config.model_dump(), "fresh": fresh,
     }  # fmt: skip
     checkpoint = CheckpointFile(str(folder / CHECKPOINT_FILE), identity)
+    start = None if fresh else head_start(base, cohort.task, graph.codes)
     made = finetune_and_score(
         network, sources, cohort.task, config, str(folder / LOG_FOLDER), labelled,
-        checkpoint, graph.codes,
+        checkpoint, graph.codes, start,
     )  # fmt: skip
     for note in made.notes:
         say(f"note: {note}")
@@ -170,6 +172,7 @@ def finetune_and_score(
     labelled: np.ndarray | None = None,
     checkpoint: CheckpointFile | None = None,
     codes: Sequence[str] = (),
+    start: HeadStart | None = None,
 ) -> Finetuned:
     """Fine-tunes on `train` and `eval`, and scores every split.
 
@@ -185,6 +188,7 @@ def finetune_and_score(
       labelled: bool [N], which training rows' labels may be used; None for all.
       checkpoint: Where the run's state is kept; it goes on from there if there is one.
       codes: The code vocabulary, in file order; without it no trees are grown.
+      start: What pre-training knows of the outcome.
 
     Raises:
       TaskError: The labels are all the same, or of a kind that cannot be learned.
@@ -212,7 +216,7 @@ def finetune_and_score(
     if task.label_kind == "binary":
         model, recipe, scorer = finetune(
             network, train, valid, question_of(task), config, log_dir,
-            None if labelled.all() else labelled, checkpoint, unlabelled, codes,
+            None if labelled.all() else labelled, checkpoint, unlabelled, codes, start,
         )  # fmt: skip
         columns, facts = risk_columns, {}
     else:  # there is no outcome whose windows could be rehearsed

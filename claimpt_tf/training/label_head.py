@@ -9,6 +9,8 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
+from claimpt_tf.models.risk_head import RiskHead
+
 # The state enters shrunken, so that one penalty holds it far tighter than the score.
 STATE_SCALES = (0.0, 0.01, 0.03, 0.1, 0.3)
 SCORE_SCALE = 10.0
@@ -32,6 +34,12 @@ class LabelHead:
     correction: np.ndarray
     state_scale: float
 
+    def set_in(self, head: RiskHead) -> None:
+        """Makes it what a network's head adds to its score."""
+        head.scale.assign(self.scale)
+        head.shift.assign(self.shift)
+        head.correction.assign(self.correction)
+
 
 def fit_label_head(
     score: np.ndarray, state: np.ndarray, label: np.ndarray, patient: np.ndarray
@@ -43,9 +51,6 @@ def fit_label_head(
       state: float [N, width].
       label: 0 or 1 [N], both present.
       patient: [N], rows of a patient stay in one fold.
-
-    Returns:
-      The head, to be set in a `RiskHead`.
     """
     mean, spread = state.mean(0), state.std(0) + 1e-6
     centre, width = score.mean(), score.std() + 1e-6

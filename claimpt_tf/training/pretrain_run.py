@@ -18,6 +18,7 @@ import claimpt_tf
 from claimpt_tf.training.checkpoints import CHECKPOINT_FILE, CheckpointFile
 from claimpt_tf.training.choices import PretrainConfig
 from claimpt_tf.training.devices import choose_strategy, is_chief, meet
+from claimpt_tf.training.foreknowledge import save_window_head
 from claimpt_tf.training.next_visit import NextVisitRecall, next_visit_recall
 from claimpt_tf.training.pretrain import pretrain, save_pretrained, write_text
 from claimpt_tf.training.run_folder import check_free
@@ -55,7 +56,8 @@ def pretrain_run(
       data: A folder that `claimpt ingest` made; vocabularies and weights come from
         its training split, early stopping from its eval split.
       output: The run's folder: `transform/`, `backbone.keras`, `targets.json`,
-        `vocabulary.txt`, `config.json`, `metrics.json` and TensorBoard's `logs/`.
+        `window_head.npz`, `vocabulary.txt`, `config.json`, `metrics.json` and
+        TensorBoard's `logs/`.
       config: Choices.
       resume: Go on where an interrupted run with the same choices stands.
       base: Another run to begin with: its network, to whose vocabulary the codes of
@@ -120,6 +122,7 @@ def pretrain_run(
         )
         if made.chief:
             save_pretrained(made.model, made.targets, graph.codes, str(folder))
+            save_window_head(made.model, str(folder))
         recall = next_visit_recall(made.model, train, valid, graph.codes, config.limits)
     finally:
         shutil.rmtree(cache, ignore_errors=True)

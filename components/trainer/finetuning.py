@@ -23,6 +23,7 @@ from claimpt_tf.training.finetune_run import (
     question_of,
     save_finetuned,
 )
+from claimpt_tf.training.foreknowledge import head_start
 from claimpt_tf.training.pretrain import load_backbone
 from claimpt_tf.training.sources import labelled_sources
 from claimpt_tf.training.transform_graph import TransformGraph
@@ -52,8 +53,11 @@ def run_fn(fn_args: FnArgs) -> None:
         )
     config = FinetuneConfig(**fn_args.custom_config["config"])
     graph = TransformGraph.load(fn_args.transform_output)
+    start = None
     if fn_args.base_model:
-        network = load_backbone(keras_folder(fn_args.base_model), graph.codes)
+        base = keras_folder(fn_args.base_model)
+        network = load_backbone(base, graph.codes)
+        start = head_start(base, task, graph.codes)
     else:
         network = backbone(
             fn_args.custom_config["preset"],
@@ -73,6 +77,7 @@ def run_fn(fn_args: FnArgs) -> None:
         config,
         fn_args.model_run_dir,
         codes=graph.codes,
+        start=start,
     )
     folder = keras_folder(fn_args.serving_model_dir)
     os.makedirs(folder, exist_ok=True)

@@ -8,6 +8,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from claimpt_tf.training.choices import PretrainConfig
 from claimpt_tf.training.devices import choose_strategy
+from claimpt_tf.training.foreknowledge import save_window_head
 from claimpt_tf.training.pretrain import pretrain, save_pretrained
 from components.trainer.artifact_folders import keras_folder
 from components.trainer.transform_graph import TransformGraph, transformed_source
@@ -31,8 +32,8 @@ def run_fn(fn_args: FnArgs) -> None:
         fn_args.model_run_dir,
         strategy=strategy,
     )
-    save_pretrained(
-        made.model, made.targets, graph.codes, keras_folder(fn_args.serving_model_dir)
-    )
+    folder = keras_folder(fn_args.serving_model_dir)
+    save_pretrained(made.model, made.targets, graph.codes, folder)
+    save_window_head(made.model, folder)
     # Nobody serves it, but TFX refuses a model without this folder.
     os.makedirs(fn_args.serving_model_dir, exist_ok=True)

@@ -65,8 +65,8 @@ def test_a_run_killed_in_mid_epoch_goes_on_exactly(
 def test_a_run_holds_what_fine_tuning_needs(records: Path, whole: Path) -> None:
     names = {path.name for path in whole.iterdir()}
     assert names == {
-        "transform", "backbone.keras", "targets.json", "vocabulary.txt",
-        "config.json", "metrics.json", "logs",
+        "transform", "backbone.keras", "targets.json", "window_head.npz",
+        "vocabulary.txt", "config.json", "metrics.json", "logs",
     }  # fmt: skip
     graph = TransformGraph.load(str(whole / "transform"))
     network = load_backbone(str(whole), graph.codes)

@@ -1,0 +1,142 @@
+"""A task's head begins as pre-training's own score of the outcome's codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from claimpt_tf.models.presets import backbone
+from claimpt_tf.tasks.spec import Task, load_task
+from claimpt_tf.training.choices import FinetuneConfig, Question
+from claimpt_tf.training.finetune import finetune
+from claimpt_tf.training.foreknowledge import (
+    HeadStart,
+    WindowScores,
+    head_start,
+    save_window_head,
+)
+from claimpt_tf.training.objectives import HORIZONS
+from claimpt_tf.training.pretrain import TARGETS_FILE
+from claimpt_tf.training.pretrainer import Pretrainer
+from claimpt_tf.training.targets import Targets
+from claimpt_tf.visits.ids import FIRST_CODE
+from tests.training.test_finetune import MEMBERS, labelled, network
+
+CODES = [
+    "ICD10CM:J4521", "ICD10CM:J4520", "ICD10CM:J4550", "ICD10CM:J4551",
+    "ICD10CM:J069", "ICD9CM:49302", "HCPCS:99213",
+]  # fmt: skip
+OF_CODE = [0, 0, 0, 0, 1, 2, -1]  # asthma, an infection, asthma of ICD-9
+NAMES = ["asthma", "cold", "old asthma", "asthma@acute", "cold@acute"]
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory) -> tuple[str, Pretrainer]:
+    """A folder with the window head and the targets of a network."""
+    folder = tmp_path_factory.mktemp("base")
+    none = [-1] * FIRST_CODE
+    acute = [{0: 3, 1: 4}.get(target, -1) for target in OF_CODE]
+    targets = Targets(NAMES, [*none, *OF_CODE], [*none, *acute])
+    keras.utils.set_random_seed(2)
+    size = FIRST_CODE + len(CODES)
+    model = Pretrainer(backbone("tiny", size, size), targets, {"windows": {}})
+    head = model.objectives[0].head
+    draw = np.random.default_rng(0)
+    head.set_weights([draw.normal(size=one.shape) for one in head.get_weights()])
+    save_window_head(model, str(folder))
+    (folder / TARGETS_FILE).write_text(targets.to_json())
+    return str(folder), model
+
+
+def logits(model: Pretrainer, states: np.ndarray, days: int) -> np.ndarray:
+    """What the window head says of each target, [N, K]."""
+    return np.asarray(model.objectives[0].head(states))[:, HORIZONS.index(days)]
+
+
+def states(model: Pretrainer) -> np.ndarray:
+    width = model.backbone.width
+    return np.random.default_rng(1).normal(size=(9, width)).astype(np.float32)
+
+
+def test_the_score_is_the_window_heads_own(pretrained) -> None:
+    folder, model = pretrained
+    task = load_task("asthma_exacerbation")  # within 180 days, acute visits
+    start = head_start(folder, task, CODES)
+    assert start is not None and start.targets == {"asthma@acute": 1.0}
+    given = states(model)
+    np.testing.assert_allclose(
+        given @ start.kernel + start.bias,
+        logits(model, given, 180)[:, NAMES.index("asthma@acute")],
+        rtol=1e-4,
+    )
+
+
+def test_targets_count_by_rate_and_by_codes_that_are_meant(pretrained) -> None:
+    folder, model = pretrained
+    codes = ["ICD10CM:J45[2-5][12]", "ICD10CM:J06", "ICD10CM:Z99"]
+    task = question({"codes": codes}, days=60)
+    start = head_start(folder, task, CODES)
+    bias = WindowScores.of(model).bias[HORIZONS.index(90)][:2]
+    wanted = np.array([0.5, 1.0]) / (1 + np.exp(-bias))  # two of four codes; the only
+    wanted /= wanted.sum()
+    assert start.targets == pytest.approx(
+        dict(zip(NAMES[:2], wanted, strict=True)), abs=1e-3
+    )
+    given = states(model)
+    np.testing.assert_allclose(
+        given @ start.kernel + start.bias,
+        logits(model, given, 90)[:, :2] @ wanted,
+        rtol=1e-3, atol=1e-4,
+    )  # fmt: skip
+
+
+def question(outcome: dict, days: int = 30) -> Task:
+    return Task.model_validate(
+        {
+            "name": "asked",
+            "index": {"kind": "each_visit", "visit": {"visit_types": ["OP"]}},
+            "outcome": outcome,
+            "window_days": days,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "outcome", [{"visit_types": ["IP"]}, {"codes": ["ICD10CM:F32"]}]
+)
+def test_nothing_is_known_of_other_outcomes(pretrained, outcome: dict) -> None:
+    assert head_start(pretrained[0], question(outcome), CODES) is None
+
+
+def test_a_run_without_windows_knows_nothing(pretrained, tmp_path: Path) -> None:
+    _, model = pretrained
+    other = Pretrainer(model.backbone, model.targets, {"next_visit": {}})
+    save_window_head(other, str(tmp_path))
+    assert not list(tmp_path.iterdir())
+    task = load_task("asthma_exacerbation")
+    assert head_start(str(tmp_path), task, CODES) is None
+
+
+@pytest.mark.parametrize("recipe", ["head", "labels"])
+def test_a_head_begins_there(recipe: str) -> None:
+    """With one label of each kind the ranking is what was known before."""
+    kernel = np.random.default_rng(3).normal(size=network().width).astype(np.float32)
+    start = HeadStart(kernel, -1.0, {"asthma": 1.0})
+    few = np.zeros(2 * MEMBERS, bool)
+    (rows,) = list(labelled())
+    label = rows["label"].numpy()
+    few[[np.argmax(label == 0), np.argmax(label == 1)]] = True
+    config = FinetuneConfig(recipe=recipe, epochs=1, learning_rate=1e-7)
+    made = {}
+    for foreknown in (True, False):
+        *_, scorer = finetune(
+            network(), labelled(), labelled(9), Question(30),
+            config.model_copy(update={"foreknown": foreknown}),
+            labelled=few, start=start,
+        )  # fmt: skip
+        scored = scorer(labelled(5))
+        made[foreknown] = np.corrcoef(scored.state @ kernel, scored.logit)[0, 1]
+    assert made[True] > 0.99 > abs(made[False])

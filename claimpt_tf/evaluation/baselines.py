@@ -31,7 +31,7 @@ LIGHTGBM: Final = "lightgbm_counts"
 BASELINES: Final = (PREVALENCE, LOGISTIC, LIGHTGBM)
 
 MAX_FOLDS = 5
-MANY_ROWS, FOLDS_OF_MANY = 5_000, 3  # tuning is steady enough there
+MANY_ROWS, PARTS_OF_MANY = 5_000, 3  # from so many on one part is held out, once
 C_GRID: Final = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 C_UNTUNED = 0.1  # with too few positives for folds
 _MAX_ITERATIONS = 500
@@ -317,18 +317,32 @@ def _both_classes(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 def folds_of(labels: NDArray[np.int64], patients: NDArray, seed: int) -> Folds:
     """Stratified folds that keep patients whole; none when a class has one patient."""
     scarcest = min(len(np.unique(patients[labels == one])) for one in (0, 1))
-    wanted = FOLDS_OF_MANY if len(labels) > MANY_ROWS else MAX_FOLDS
-    count = min(wanted, scarcest)
+    return parted(labels, patients, scarcest, seed)
+
+
+def parted(strata: NDArray, patients: NDArray, most: int, seed: int) -> Folds:
+    """Folds that keep patients whole and hold like shares of the strata.
+
+    Of many rows a third is enough to judge a setting by, and is held out once.
+
+    Args:
+        strata: of each row.
+        patients: of each row.
+        most: folds that there may be.
+        seed: of the draw.
+    """
+    many = len(strata) > MANY_ROWS
+    count = min(PARTS_OF_MANY if many else MAX_FOLDS, most)
     if count < 2:
         return []
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # small classes are handled here
-        folds = list(splitter.split(np.zeros(len(labels)), labels, patients))
+        warnings.simplefilter("ignore", UserWarning)  # small strata are handled here
+        folds = list(splitter.split(np.zeros(len(strata)), strata, patients))
     return [
         (fit, held)
-        for fit, held in folds
-        if len(held) and len(np.unique(labels[fit])) == 2
+        for fit, held in folds[: 1 if many else None]
+        if len(held) and set(strata[fit]) == set(strata)
     ]
 
 

@@ -18,16 +18,13 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss, mean_poisson_deviance
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import MaxAbsScaler
 
 from claimpt_tf.evaluation.baselines import (
-    FOLDS_OF_MANY,
-    MANY_ROWS,
-    MAX_FOLDS,
     Counted,
     Folds,
     boosted,
+    parted,
 )
 from claimpt_tf.evaluation.counts import CategoryOf, CountFeatures
 from claimpt_tf.evaluation.proportional_hazards import (
@@ -68,7 +65,8 @@ def counted_rows(
     """
     features = CountFeatures(category_of).fit(known)
     kept = np.flatnonzero([wanted(name) for name in features.names])
-    folds = _folds(strata, known["patient_id"].to_numpy(), seed)
+    patients = known["patient_id"].to_numpy()
+    folds = parted(strata, patients, known["patient_id"].n_unique(), seed)
     train, scored = (features.transform(rows)[:, kept] for rows in (known, test))
     return Counted(train, labels, folds, scored)
 
@@ -200,23 +198,6 @@ def _logs(counted: Counted) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
     scaler = MaxAbsScaler()
     train = scaler.fit_transform(counted.train.log1p())
     return train, scaler.transform(counted.test.log1p())
-
-
-def _folds(strata: NDArray, patients: NDArray, seed: int) -> Folds:
-    """Folds that keep patients whole and hold like shares of the strata."""
-    wanted = FOLDS_OF_MANY if len(patients) > MANY_ROWS else MAX_FOLDS
-    count = min(wanted, len(np.unique(patients)))
-    if count < 2:
-        return []
-    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # strata may be small
-        folds = splitter.split(np.zeros(len(patients)), strata, patients)
-        return [
-            (fit, held)
-            for fit, held in folds
-            if len(held) and set(strata[fit]) == set(strata)
-        ]
 
 
 def _best(

@@ -94,7 +94,7 @@ class ModelReport(base_component.BaseComponent):
         replicates: int = 1000,
         seed: int = 7,
         min_events: int = FEWEST_EVENTS,
-        past_windows: bool = False,
+        past_windows: bool = True,
         records: types.BaseChannel | None = None,
         transform_graph: types.BaseChannel | None = None,
         base_model: types.BaseChannel | None = None,

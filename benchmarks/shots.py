@@ -34,6 +34,7 @@ NETWORK, FRESH, PAST = "claimpt", "claimpt, from scratch", "LightGBM, same past"
 LABELS, FRESH_LABELS = "labels only, pre-trained", "labels only, from scratch"
 RECIPES: dict[str, dict[str, Any]] = {
     "flat: one rate for all layers": {"layer_decay": 1.0},
+    "flat, the head begins with what is known": {"layer_decay": 1.0, "foreknown": True},
     "layer-wise: 0.7 of the layer above": {},
     "ULMFiT: 1/2.6, slanted, unfrozen from the top": {
         "layer_decay": 1 / 2.6, "schedule": "slanted", "unfreeze": True,
@@ -41,6 +42,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "embeddings frozen": {"train": "freeze"},
     "backbone frozen, head trained": {"train": "probe"},
     "backbone frozen, regularised head": {"recipe": "head"},
+    "backbone frozen, head on what is known": {"recipe": "head", "foreknown": True},
 }  # fmt: skip
 
 
@@ -111,7 +113,7 @@ def main(
     learners: list[Any]
     if recipes:
         learners = [
-            learner(name, base, **{"recipe": "labels", **choices})
+            learner(name, base, **{"recipe": "labels", "foreknown": False, **choices})
             for name, choices in RECIPES.items()
         ]
         learners.append(learner("adapted, regularised head", base, recipe="adapt"))
@@ -126,7 +128,7 @@ def main(
             learner(FRESH, base, fresh=SAME, recipe="adapt"),
             past,
             *(CountLearner(kind, matrices) for kind in (LOGISTIC, LIGHTGBM)),
-            learner(LABELS, base, recipe="labels"),
+            learner(LABELS, base, recipe="labels", foreknown=False),
             learner(FRESH_LABELS, base, fresh=SAME, recipe="labels"),
         ]
         for name, _, run in (one.rpartition("=") for one in beside):

@@ -85,11 +85,11 @@ def finetune(
     if recipe == "adapt" or not config.foreknown:
         start = None
     if start is not None:
-        head.score.kernel.assign(start.kernel[:, None])
-        head.score.bias.assign([start.bias])
+        known, middle = start.around(scorer(chosen).state)
+        head.score.kernel.assign(known[:, None])
+        head.score.bias.assign([middle])
     if recipe == "labels":
-        middle = 0.0 if start is None else float(scorer(chosen).logit.mean())
-        head.shift.assign(_log_odds(labels.mean()) - middle)
+        head.shift.assign(_log_odds(labels.mean()))
         trainer = LabelTrainer(
             model, _entropy, [keras.metrics.AUC(from_logits=True, name="auroc")]
         )

@@ -1,8 +1,8 @@
 """What pre-training knows of an outcome's own codes: where a task's head may begin.
 
 The head of the objective `windows` scores the categories of codes in windows of 30 to
-365 days. Those of an outcome's codes, in the window most like the task's, are a linear
-score of the state that knows something before any label is seen.
+365 days. Those of an outcome's codes, in the window most like the task's, know
+something of it before any label is seen.
 """
 
 from __future__ import annotations
@@ -31,17 +31,38 @@ _ACUTE = {VISIT_TYPES[number - 1] for number in ACUTE_TYPES}
 
 @dataclass(frozen=True)
 class HeadStart:
-    """A linear score of the state.
+    """Linear scores of the state, one for each target that the outcome is part of.
 
     Attributes:
-      kernel: float32 [width].
-      bias: Its log-odds where the state is nought.
-      targets: Target -> its share in the score; the shares add up to one.
+      kernel: float32 [width, T].
+      bias: float32 [T].
+      parts: float [T], share of the target's codes that are the outcome's.
+      targets: Their names.
     """
 
     kernel: np.ndarray
-    bias: float
-    targets: dict[str, float]
+    bias: np.ndarray
+    parts: np.ndarray
+    targets: tuple[str, ...]
+
+    def around(self, state: np.ndarray) -> tuple[np.ndarray, float]:
+        """The score of any of the targets, linear near some states.
+
+        The log of the sum of their rates, to first order about the mean: each target
+        counts by how likely it is there. Of one target it is that target's own, but
+        for the bias.
+
+        Args:
+          state: float [N, width].
+
+        Returns:
+          Kernel, float32 [width], and the bias at which the mean score is nought: how
+          rare the outcome is in a cohort its labels tell.
+        """
+        mean = state.mean(axis=0)
+        rates = self.parts * np.exp(mean @ self.kernel + self.bias)
+        kernel = self.kernel @ (rates / rates.sum())
+        return kernel.astype(np.float32), -float(mean @ kernel)
 
 
 @dataclass(frozen=True)
@@ -78,22 +99,19 @@ class WindowScores:
                 )
         return None
 
-    def score(self, shares: np.ndarray, window_days: int) -> tuple[np.ndarray, float]:
-        """Kernel [width] and bias of a mean of targets.
+    def of_targets(
+        self, targets: np.ndarray, window_days: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Kernels [width, T] and biases [T] of some targets.
 
         Args:
-          shares: float [K].
+          targets: int [T].
           window_days: The task's window; the one nearest to it in length is taken.
         """
         at = int(np.argmin(np.abs(np.log(self.horizons / window_days))))
-        vector = shares @ self.vectors
-        bias = self.shift[at] @ vector + shares @ self.bias[at]
-        return (self.kernel[:, at] @ vector).astype(np.float32), float(bias)
-
-    def rates(self, window_days: int) -> np.ndarray:
-        """How likely each target is in such a window where the state is nought, [K]."""
-        at = int(np.argmin(np.abs(np.log(self.horizons / window_days))))
-        return 1 / (1 + np.exp(-self.bias[at].astype(np.float64)))
+        vectors = self.vectors[targets].T
+        bias = self.shift[at] @ vectors + self.bias[at, targets]
+        return self.kernel[:, at] @ vectors, bias
 
 
 def save_window_head(model: Pretrainer, folder: str) -> None:
@@ -112,9 +130,8 @@ def save_window_head(model: Pretrainer, folder: str) -> None:
 def head_start(base: str, task: Task, codes: Sequence[str]) -> HeadStart | None:
     """Where the head of a task begins with a pre-trained run.
 
-    A target counts by how often it comes and by how many of its codes are the
-    outcome's. Where only hospital and emergency visits are outcomes, targets of acute
-    care are preferred.
+    Where only hospital and emergency visits are outcomes, targets of acute care are
+    preferred.
 
     Args:
       base: Folder that `save_pretrained` wrote.
@@ -135,14 +152,13 @@ def head_start(base: str, task: Task, codes: Sequence[str]) -> HeadStart | None:
     with tf.io.gfile.GFile(os.path.join(base, TARGETS_FILE)) as file:
         targets = Targets.from_json(file.read())
     parts = _parts(asked, task, targets, codes)
-    shares = parts * scores.rates(asked.window_days)
-    if not shares.any():
+    known = np.flatnonzero(parts)
+    if not len(known):
         return None
-    shares /= shares.sum()
-    told = {targets.names[n]: round(float(shares[n]), 3) for n in np.argsort(-shares)}
     return HeadStart(
-        *scores.score(shares, asked.window_days),
-        {name: share for name, share in told.items() if share},
+        *scores.of_targets(known, asked.window_days),
+        parts[known],
+        tuple(targets.names[n] for n in known),
     )
 
 

@@ -17,7 +17,7 @@ from claimpt_tf.evaluation.evaluate import MODEL, Choices
 from claimpt_tf.evaluation.evaluate_run import evaluate_run
 from claimpt_tf.evaluation.finetuned_model import FinetunedModel
 from claimpt_tf.evaluation.finetuned_run import labelled_rows, read_run
-from claimpt_tf.evaluation.run_networks import GRU, SCRATCH
+from claimpt_tf.evaluation.run_networks import GRU, PAPER, SCRATCH
 from claimpt_tf.tasks.spec import load_task
 from claimpt_tf.training.choices import FinetuneConfig
 from claimpt_tf.visits.records import read_records, write_records
@@ -94,13 +94,17 @@ def test_it_scores_and_explains_what_was_predicted(folder: Path) -> None:
 
 
 def test_one_command_gives_page_and_reasons(folder: Path, tmp_path: Path) -> None:
+    base = read_run(str(folder)).facts["base"]  # any run may stand for the paper's
     found = evaluate_run(
-        str(folder), str(tmp_path / "e"), CHOICES, simulated=True, networks=True
+        str(folder), str(tmp_path / "e"), CHOICES, simulated=True, networks=True,
+        paper=base,
+    )  # fmt: skip
+    own, *others = (
+        found.models[name]["auroc"].value for name in (MODEL, SCRATCH, GRU, PAPER)
     )
-    own, *others = (found.models[name]["auroc"].value for name in (MODEL, SCRATCH, GRU))
-    assert len({own, *others}) == 3 and all(0 < value < 1 for value in others)
+    assert len({own, *others}) == 4 and all(0 < value < 1 for value in others)
     page = (tmp_path / "e" / "report.html").read_text()
-    assert SCRATCH in page and GRU in page
+    assert all(name in page for name in (SCRATCH, GRU, PAPER))
     assert "In the highest fifth" in page and "Synthetic data" in page
     people = {
         one

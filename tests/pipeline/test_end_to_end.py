@@ -136,7 +136,7 @@ def test_report_and_served_scores_agree(run: Run) -> None:
     models = json.loads((report / "metrics.json").read_text())["models"]
     assert set(models) == {
         "pre-trained", "from scratch", "prevalence", "logistic regression on counts",
-        "LightGBM on counts", "best possible",
+        "LightGBM on counts", "LightGBM on counts and past windows", "best possible",
     }  # fmt: skip
     card = (report / "model_card.md").read_text()
     for told in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -14,6 +15,10 @@ from click.core import ParameterSource
 @click.option(
     "--data", help="Other records that `claimpt ingest` made: judge the run on them."
 )
+@click.option(
+    "--labels", help="With --data: the table of labels of those members, of a task "
+    "that has one.",
+)  # fmt: skip
 @click.option(
     "--from-date", type=click.DateTime(["%Y-%m-%d"]),
     help="With --data: index dates from this day on, a split by time.",
@@ -80,6 +85,7 @@ def evaluate(
     run: str,
     output: str,
     data: str | None,
+    labels: str | None,
     from_date: datetime | None,
     learning_curve: bool,
     shots: tuple[int, ...],
@@ -111,37 +117,32 @@ def evaluate(
       claimpt evaluate --run r2 --capacity 200 --threshold 0.15 --output e2
       claimpt evaluate --run r2 --learning-curve --output e3
       claimpt evaluate --run r2 --data other_records --output elsewhere
+      claimpt evaluate --run r2 --data other_records --labels charts_b.csv --output b
       claimpt evaluate --run r2 --data records --from-date 2023-01-01 --output later
     """
-    from functools import partial
-
     from rich.console import Console
 
     from claimpt_tf.errors import InputError
+    from claimpt_tf.evaluation.evaluate import Choices
     from claimpt_tf.evaluation.finetuned_run import kind_of
+    from claimpt_tf.evaluation.other_records import Asked
 
-    if (kind := kind_of(run)) != "binary":
-        from claimpt_tf.evaluation.evaluate import Choices
-        from claimpt_tf.evaluation.evaluate_endpoint import (
-            evaluate_endpoint_run,
-            refuse_options,
-        )
+    kind, choices = kind_of(run), Choices(replicates, seed)
+    if kind != "binary":
+        from claimpt_tf.evaluation.evaluate_endpoint import refuse_options
 
-        asked = click.get_current_context()
+        context = click.get_current_context()
         by_default = ParameterSource.DEFAULT
         refuse_options(
             kind,
-            [n for n in asked.params if asked.get_parameter_source(n) != by_default],
+            [
+                n
+                for n in context.params
+                if context.get_parameter_source(n) != by_default
+            ],
         )
-        found = evaluate_endpoint_run(
-            run, output, Choices(replicates, seed), source=source,
-            simulated=simulated, networks=networks, say=click.echo,
-        )  # fmt: skip
-        Console(highlight=False).print(found.to_table("Test split"))
-        click.echo(f"{output}/report.html")
-        return
-    if from_date and not data:
-        raise InputError("--from-date needs --data: the records with those later dates")
+    if (from_date or labels) and not data:
+        raise InputError("--from-date and --labels are of other records: add --data")
     if data and learning_curve:
         raise InputError(
             "--learning-curve is of the run's own members: leave out --data"
@@ -152,30 +153,36 @@ def evaluate(
         raise InputError(
             "--shots, --balanced and --processes are of the --learning-curve: add it"
         )
+    told: dict[str, Any] = {"source": source, "simulated": simulated, "say": click.echo}
+    asked = data and Asked(data, from_date and from_date.date(), labels, key_file)
+    if kind != "binary" and asked:
+        from claimpt_tf.evaluation.endpoint_elsewhere import evaluate_endpoint_elsewhere
 
-    from claimpt_tf.evaluation.elsewhere import evaluate_elsewhere
-    from claimpt_tf.evaluation.evaluate import Choices
-    from claimpt_tf.evaluation.evaluate_run import evaluate_run
-    from claimpt_tf.evaluation.run_study import Study
+        found = evaluate_endpoint_elsewhere(run, asked, output, choices, **told)
+    elif kind != "binary":
+        from claimpt_tf.evaluation.evaluate_endpoint import evaluate_endpoint_run
 
-    study = None
-    if learning_curve:
-        study = Study(shots or Study().shots, draws, balanced, processes)
-    judge = (
-        partial(evaluate_elsewhere, run, data, since=from_date and from_date.date())
-        if data
-        else partial(evaluate_run, run, study=study, networks=networks, paper=paper)
-    )
-    found = judge(
-        output=output,
-        choices=Choices(
+        found = evaluate_endpoint_run(run, output, choices, networks=networks, **told)
+    else:
+        choices = Choices(
             replicates, seed, capacity, threshold, past_windows=past_windows
-        ),
-        truth=true_risk,
-        key_file=key_file,
-        source=source,
-        simulated=simulated,
-        say=click.echo,
-    )
+        )
+        if asked:
+            from claimpt_tf.evaluation.elsewhere import evaluate_elsewhere
+
+            found = evaluate_elsewhere(
+                run, asked, output, choices, truth=true_risk, **told
+            )
+        else:
+            from claimpt_tf.evaluation.evaluate_run import evaluate_run
+            from claimpt_tf.evaluation.run_study import Study
+
+            study = None
+            if learning_curve:
+                study = Study(shots or Study().shots, draws, balanced, processes)
+            found = evaluate_run(
+                run, output, choices, truth=true_risk, key_file=key_file, study=study,
+                networks=networks, paper=paper, **told,
+            )  # fmt: skip
     Console(highlight=False).print(found.to_table("Test split"))
     click.echo(f"{output}/report.html")

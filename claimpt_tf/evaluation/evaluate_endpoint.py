@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -11,10 +12,11 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from claimpt_tf.errors import ArtifactError, ClaimPTError, InputError
+from claimpt_tf.errors import ArtifactError, ClaimPTError, InputError, TaskError
 from claimpt_tf.evaluation.comparison import Comparison, write_metrics
 from claimpt_tf.evaluation.endpoint_compare import compare_endpoints
 from claimpt_tf.evaluation.endpoint_networks import rival_predictions
+from claimpt_tf.evaluation.endpoint_recalibration import FITS
 from claimpt_tf.evaluation.endpoint_report import write_endpoint_report
 from claimpt_tf.evaluation.endpoints.judged import Judged, Learned
 from claimpt_tf.evaluation.endpoints.registry import JUDGED
@@ -22,6 +24,7 @@ from claimpt_tf.evaluation.evaluate import (
     CARD_FILE,
     METRICS_FILE,
     MODEL,
+    RECALIBRATION_FILE,
     REPORT_FILE,
     Choices,
 )
@@ -40,17 +43,17 @@ from claimpt_tf.evaluation.rivals import described
 from claimpt_tf.evaluation.story import Story
 from claimpt_tf.evaluation.subgroups import groupings_of
 from claimpt_tf.tasks.shots import shots as draw_shots
+from claimpt_tf.training.pretrain import write_text
 from claimpt_tf.training.scores import PREDICTIONS_FILE, write_parquet
 
 _CURVE = "of a learning curve: fine-tune with several --shots and evaluate each run"
-_ELSEWHERE = "fine-tune on the other records and evaluate that run"
+RECALIBRATED: Final = "recalibrated"
 NOT_DONE: Final = {
     "capacity": "it is a share of the rows with the highest risk",
     "threshold": "it is a probability of yes",
     **dict.fromkeys(
         ("learning_curve", "shots", "draws", "balanced", "processes"), _CURVE
     ),
-    **dict.fromkeys(("data", "from_date"), _ELSEWHERE),
     "paper": "fine-tune from that run and evaluate it",
     "true_risk": "the simulator knows risks of yes-or-no outcomes only",
     "past_windows": "none are looked at",
@@ -93,18 +96,15 @@ def evaluate_endpoint_run(
         raise ArtifactError(f"{path} has no predictions of {found.kind} labels")
     judged = kind(columns)
     test = found.rows["test"]
-    truth = judged.truth(test)
-    given = predictions_of(test, table, str(path), "test", [*columns, *truth.columns])
-    _refuse_other_labels(given.select(truth.columns), truth, str(path))
+    given, truth = _of_split(judged, found, table, str(path), "test")
     judged.refuse(truth)
-    predictions = {MODEL: given.select(columns)}
-    judged.check(predictions[MODEL], str(path))
+    predictions = {MODEL: given}
+    valid = None
+    if "eval" in found.rows:
+        valid = _of_split(judged, found, table, str(path), "eval")
     say("fitting baselines on counts")
     labelled = labelled_members(found)
-    known = found.rows["train"].filter(labelled)
-    if "eval" in found.rows and not found.facts.get("shots"):
-        known = pl.concat([known, found.rows["eval"]], how="diagonal")
-    learned = Learned(known, test, found.task, choices.seed, say)
+    learned = Learned(known_rows(found, labelled), test, found.task, choices.seed, say)
     predictions |= {
         name: one.select(columns) for name, one in judged.baselines(learned).items()
     }
@@ -141,7 +141,7 @@ def evaluate_endpoint_run(
         notes=tuple(found.facts.get("notes", ())),
     )
     compared = write_endpoint_evaluation(
-        output, judged, predictions, truth, test, story, choices
+        output, judged, predictions, truth, test, story, choices, valid
     )
     told = hparams_of(found.facts)
     write_hparams(Path(output) / LOG_FOLDER, told, compared.points())
@@ -156,24 +156,40 @@ def write_endpoint_evaluation(
     test: pl.DataFrame,
     story: Story,
     choices: Choices,
+    valid: tuple[pl.DataFrame, pl.DataFrame] | None = None,
 ) -> Comparison:
     """Judges models on the test rows and writes everything about it.
 
     Args:
-        folder: gets `report.html`, `metrics.json`, `predictions.parquet` and
-            `model_card.md`.
+        folder: gets `report.html`, `metrics.json`, `predictions.parquet`,
+            `model_card.md` and, where the judged model could be recalibrated,
+            `recalibration.json`.
         judged: the kind of label.
         predictions: model -> its predictions of the test rows, the judged one first.
         truth: their labels.
         test: labelled examples.
         story: what else to tell.
         choices: how to do it.
+        valid: the judged model's predictions of a validation split, and its labels.
 
     Raises:
         ArtifactError: predictions that are none.
     """
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
+    main, notes = next(iter(predictions)), list(story.notes)
+    predictions = dict(predictions)
+    if judged.kind in FITS:
+        try:
+            if valid is None:
+                raise TaskError("there is no validation split")
+            fitted = FITS[judged.kind](*valid)
+            predictions[f"{main}, {RECALIBRATED}"] = fitted(predictions[main])
+            text = json.dumps({main: fitted.to_dict()}, indent=1) + "\n"
+            write_text(str(place / RECALIBRATION_FILE), text)
+        except TaskError as error:
+            notes.append(f"not recalibrated: {error}")
+    story = replace(story, notes=notes)
     found = compare_endpoints(
         judged, predictions, truth, test, choices.replicates, choices.seed,
         subgroups=groupings_of(test), fewest=choices.fewest,
@@ -217,6 +233,31 @@ def predictions_table(
     )
 
 
+def known_rows(found: FinetunedRun, labelled: pl.Series) -> pl.DataFrame:
+    """What baselines may learn from: the labels that the run had.
+
+    Args:
+        found: the run.
+        labelled: which training rows' labels it used.
+    """
+    known = found.rows["train"].filter(labelled)
+    if "eval" in found.rows and not found.facts.get("shots"):
+        known = pl.concat([known, found.rows["eval"]], how="diagonal")
+    return known
+
+
+def _of_split(
+    judged: Judged, found: FinetunedRun, table: pl.DataFrame, name: str, split: str
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The run's predictions of a split, checked, and its labels."""
+    rows = found.rows[split]
+    truth = judged.truth(rows)
+    given = predictions_of(rows, table, name, split, [*judged.columns, *truth.columns])
+    _refuse_other_labels(given.select(truth.columns), truth, name, split)
+    judged.check(given.select(judged.columns), name)
+    return given.select(judged.columns), truth
+
+
 def labelled_members(found: FinetunedRun) -> pl.Series:
     """Which training rows' labels the run used, Boolean."""
     train = found.rows.get("train")
@@ -247,7 +288,9 @@ def refuse_options(kind: str, given: Iterable[str]) -> None:
         raise InputError(f"labels are {kind}; leave out {', '.join(told)}")
 
 
-def _refuse_other_labels(given: pl.DataFrame, truth: pl.DataFrame, name: str) -> None:
+def _refuse_other_labels(
+    given: pl.DataFrame, truth: pl.DataFrame, name: str, split: str = "test"
+) -> None:
     """Refuses predictions whose labels are not the cohort's."""
     other = np.zeros(truth.height, bool)
     for column in truth.columns:
@@ -258,6 +301,6 @@ def _refuse_other_labels(given: pl.DataFrame, truth: pl.DataFrame, name: str) ->
         other |= (one.cast(asked.dtype) != asked).fill_null(True).to_numpy()
     if other.any():
         raise ArtifactError(
-            f"{name}: {other.sum()} labels of the split test differ from the cohort's; "
-            "fine-tune again"
+            f"{name}: {other.sum()} labels of the split {split} differ from the "
+            "cohort's; fine-tune again"
         )

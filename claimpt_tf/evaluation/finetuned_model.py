@@ -13,17 +13,24 @@ import polars as pl
 import tensorflow as tf
 
 from claimpt_tf.errors import ArtifactError
-from claimpt_tf.evaluation.finetuned_run import labelled_rows
+from claimpt_tf.evaluation.comparison import BINARY
+from claimpt_tf.evaluation.endpoints.registry import JUDGED
+from claimpt_tf.evaluation.finetuned_run import kind_of, labelled_rows
 from claimpt_tf.evaluation.weighted import Floats
-from claimpt_tf.models import risk_model  # noqa: F401  registers what is loaded
+from claimpt_tf.models import (  # noqa: F401  they register what is loaded
+    endpoint_model,
+    risk_model,
+)
 from claimpt_tf.serving.explanation import explain
 from claimpt_tf.serving.explanations import CodeShare
 from claimpt_tf.training.choices import FinetuneConfig, Limits
+from claimpt_tf.training.endpoints.endpoint import Endpoint
+from claimpt_tf.training.endpoints.registry import endpoint_for
 from claimpt_tf.training.finetune import CLASSIFIER_FILE
 from claimpt_tf.training.finetune_run import CONFIG_FILE
 from claimpt_tf.training.inputs import as_of
 from claimpt_tf.training.pretrain_run import TRANSFORM_FOLDER
-from claimpt_tf.training.scores import Scorer, risk_columns
+from claimpt_tf.training.scores import PREDICTIONS_FILE, Scorer, risk_columns
 from claimpt_tf.training.sources import labelled_sources, with_rows
 from claimpt_tf.training.transform_graph import TransformGraph
 from claimpt_tf.visits.ids import FIRST_CODE, VISIT_TYPES
@@ -47,15 +54,21 @@ class FinetunedModel:
     """A fine-tuned network with the transformation that its inputs go through.
 
     Args:
-        model: of `risk_model`.
+        model: of `risk_model` or `endpoint_model`.
         graph: the transformation of its pre-trained run.
         limits: cut of a timeline.
+        endpoint: what its numbers mean; None where labels are yes or no.
     """
 
     def __init__(
-        self, model: keras.Model, graph: TransformGraph, limits: Limits
+        self,
+        model: keras.Model,
+        graph: TransformGraph,
+        limits: Limits,
+        endpoint: Endpoint | None = None,
     ) -> None:
         self._model, self.graph, self._limits = model, graph, limits
+        self._endpoint = endpoint
         self._sources: dict[tuple[Path, str], tf.data.Dataset] = {}
 
     @classmethod
@@ -76,16 +89,33 @@ class FinetunedModel:
         graph = TransformGraph.load(str(Path(facts["base"]) / TRANSFORM_FOLDER))
         limits = FinetuneConfig(**facts["choices"]).limits
         model = keras.saving.load_model(place / CLASSIFIER_FILE)
-        return cls(model, graph, limits)
+        kind, endpoint = kind_of(run), None
+        if kind != BINARY:
+            columns = pl.read_parquet_schema(place / PREDICTIONS_FILE)
+            endpoint = endpoint_for(kind).of_columns(
+                [name for name in columns if JUDGED[kind].is_prediction(name)]
+            )
+        return cls(model, graph, limits, endpoint)
 
     def scores(self, cohort: Path, split: str) -> tuple[pl.DataFrame, Floats]:
         """Labelled rows of a cohort, and the probability of each, float64 (rows,)."""
+        rows, given = self.predictions(cohort, split)
+        return rows, given["probability"].to_numpy()
+
+    def predictions(
+        self, cohort: Path, split: str
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Labelled rows of a cohort, and what is predicted for each."""
         rows = labelled_rows(cohort, split)
         found = Scorer(self._model, self._limits)(self._source(cohort, split))
         given = pl.Series([one.decode() for one in found.patient])
         if not given.equals(rows["patient_id"].cast(pl.String).rename("")):
             raise ArtifactError(f"{cohort}: its files changed while they were read")
-        return rows, np.asarray(risk_columns(split, found)["probability"])
+        if self._endpoint is not None:
+            return rows, pl.DataFrame(self._endpoint.predictions(found.logit))
+        return rows, pl.DataFrame(
+            {"probability": risk_columns(split, found)["probability"]}
+        )
 
     def code_shares(
         self, cohort: Path, split: str, chosen: np.ndarray

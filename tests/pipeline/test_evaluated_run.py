@@ -12,11 +12,12 @@ import polars as pl
 import pytest
 
 from claimpt_tf.errors import ArtifactError, TaskError
-from claimpt_tf.evaluation.elsewhere import evaluate_elsewhere, later, strangers
+from claimpt_tf.evaluation.elsewhere import evaluate_elsewhere
 from claimpt_tf.evaluation.evaluate import MODEL, Choices
 from claimpt_tf.evaluation.evaluate_run import evaluate_run
 from claimpt_tf.evaluation.finetuned_model import FinetunedModel
 from claimpt_tf.evaluation.finetuned_run import labelled_rows, read_run
+from claimpt_tf.evaluation.other_records import Asked, later, strangers
 from claimpt_tf.evaluation.run_networks import GRU, PAPER, SCRATCH
 from claimpt_tf.tasks.spec import load_task
 from claimpt_tf.training.choices import FinetuneConfig
@@ -128,7 +129,7 @@ def test_elsewhere_stands_beside_counts_of_home_and_there(
         first = list(itertools.islice(read_records(files), count))
         write_records(first, records / f"Split-{split}" / files[0].name)
     output = tmp_path / "elsewhere"
-    found = evaluate_elsewhere(str(folder), str(records), str(output), CHOICES)
+    found = evaluate_elsewhere(str(folder), Asked(str(records)), str(output), CHOICES)
     for where in ("at home", "here"):
         figures = found.models[f"LightGBM on counts, trained {where}"]
         assert figures["auroc"].value is not None
@@ -140,8 +141,8 @@ def test_elsewhere_stands_beside_counts_of_home_and_there(
 def test_only_a_later_date_is_a_split_by_time(folder: Path) -> None:
     found = read_run(str(folder))
     with pytest.raises(TaskError, match="that would be no split by time"):
-        later(found, datetime.date(2022, 1, 1))
-    task = later(found, datetime.date(2090, 1, 1))
+        later(found, found.task, datetime.date(2022, 1, 1))
+    task = later(found, found.task, datetime.date(2090, 1, 1))
     assert str(task.index.since) == "2090-01-01" and task.index.until is None
     assert task.window_days == load_task("asthma_exacerbation").window_days
 

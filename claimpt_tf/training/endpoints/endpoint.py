@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,15 @@ class Endpoint(ABC):
 
         Raises:
           TaskError: There is nothing to tell apart.
+        """
+
+    @classmethod
+    @abstractmethod
+    def of_columns(cls, columns: Sequence[str]) -> Endpoint:
+        """Made of what a finished run predicts, to predict that of other rows.
+
+        Args:
+          columns: Those that `predictions` gave, in their order.
         """
 
     @abstractmethod

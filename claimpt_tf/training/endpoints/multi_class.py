@@ -39,6 +39,11 @@ class MultiClass(Endpoint):
         named = task.labels.classes if task.labels else None
         return cls(named or [str(n) for n in range(int(label.max()) + 1)])
 
+    @classmethod
+    def of_columns(cls, columns: Sequence[str]) -> MultiClass:
+        """See `Endpoint.of_columns`."""
+        return cls([name.removeprefix(PROBABILITY) for name in columns])
+
     def targets(self, features: Mapping[str, Any]) -> Any:
         """The number of the class."""
         return tf.cast(features["label"], tf.float32)[:, None]

@@ -42,6 +42,11 @@ class MultiLabel(Endpoint):
             )
         return cls(found)
 
+    @classmethod
+    def of_columns(cls, columns: Sequence[str]) -> MultiLabel:
+        """See `Endpoint.of_columns`."""
+        return cls([name.removeprefix(PROBABILITY) for name in columns])
+
     def targets(self, features: Mapping[str, Any]) -> Any:
         """1 for each category that came."""
         came = features["label_categories"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,12 @@ class TimeToEvent(Endpoint):
                 f"no event was seen in {len(seen)} training rows: take more shots, or "
                 "follow members for longer"
             )
+        return cls()
+
+    @classmethod
+    def of_columns(cls, columns: Sequence[str]) -> TimeToEvent:
+        """See `Endpoint.of_columns`."""
+        del columns
         return cls()
 
     def targets(self, features: Mapping[str, Any]) -> Any:

@@ -153,6 +153,11 @@ def evaluate(
         raise InputError(
             "--shots, --balanced and --processes are of the --learning-curve: add it"
         )
+    study = None
+    if learning_curve:
+        from claimpt_tf.evaluation.run_study import Study
+
+        study = Study(shots or Study().shots, draws, balanced, processes)
     told: dict[str, Any] = {"source": source, "simulated": simulated, "say": click.echo}
     asked = data and Asked(data, from_date and from_date.date(), labels, key_file)
     if kind != "binary" and asked:
@@ -162,7 +167,9 @@ def evaluate(
     elif kind != "binary":
         from claimpt_tf.evaluation.evaluate_endpoint import evaluate_endpoint_run
 
-        found = evaluate_endpoint_run(run, output, choices, networks=networks, **told)
+        found = evaluate_endpoint_run(
+            run, output, choices, study=study, networks=networks, **told
+        )
     else:
         choices = Choices(
             replicates, seed, capacity, threshold, past_windows=past_windows
@@ -175,11 +182,7 @@ def evaluate(
             )
         else:
             from claimpt_tf.evaluation.evaluate_run import evaluate_run
-            from claimpt_tf.evaluation.run_study import Study
 
-            study = None
-            if learning_curve:
-                study = Study(shots or Study().shots, draws, balanced, processes)
             found = evaluate_run(
                 run, output, choices, truth=true_risk, key_file=key_file, study=study,
                 networks=networks, paper=paper, **told,

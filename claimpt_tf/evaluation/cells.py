@@ -24,12 +24,13 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from claimpt_tf.errors import ArtifactError, TaskError
-from claimpt_tf.evaluation.metrics import checked
-from claimpt_tf.evaluation.weighted import Floats
 from claimpt_tf.tasks.shots import shots as draw_shots
 
 SHOTS: Final = (8, 16, 32, 64, 128, 256)
 SEEDS: Final = (0, 1, 2)
+Predicted = ArrayLike | pl.DataFrame
+# What a learner gave, and its name, to the table that is kept.
+Keep = Callable[[Predicted, str], pl.DataFrame]
 _STUDY, _CELLS = "study.json", "cells"
 
 
@@ -60,8 +61,10 @@ class Learner(Protocol):
 
     name: str
 
-    def scores(self, chosen: NDArray[np.bool_], seed: int) -> ArrayLike:
+    def scores(self, chosen: NDArray[np.bool_], seed: int) -> Predicted:
         """Probabilities of the study's test rows.
+
+        Of labels that are not yes or no: the columns that `predictions.parquet` has.
 
         Args:
             chosen: which rows of the study's training frame have a label that may be
@@ -146,7 +149,7 @@ def train_missing(
     learners: Sequence[Learner],
     draws: Sequence[Draw],
     folder: Path,
-    labels: NDArray[np.int64],
+    keep: Keep,
     processes: int = 1,
     say: Callable[[str], None] = lambda line: None,
 ) -> None:
@@ -156,7 +159,8 @@ def train_missing(
         learners: the models.
         draws: the labels they may see.
         folder: of the study, opened.
-        labels: of the rows that are scored.
+        keep: checks what a learner gives, and makes the table that is kept; it is sent
+            to other processes.
         processes: how many cells are trained at once. With more than one, call this
             below `if __name__ == "__main__":`.
         say: called with a line about each cell that is done.
@@ -173,17 +177,17 @@ def train_missing(
     total = len(draws) * len(learners)
     done = total - len(missing)
     say(f"{total} cells, {done} of them already done")
-    study = _Study(learners, folder, labels)
+    study = _Study(learners, folder, keep)
     for number, draw in _trained(study, missing, processes):
         done += 1
         say(f"{done}/{total}  {learners[number].name}  {draw.key}")
 
 
-def scores_of(folder: Path, name: str, draw: Draw) -> Floats | str:
-    """A cell's scores, float64 (rows,), or why there are none."""
+def kept_cell(folder: Path, name: str, draw: Draw) -> pl.DataFrame | str:
+    """What a cell predicts of the test rows, or why it does not."""
     path = _path(folder, name, draw)
     if path.exists():
-        return pl.read_parquet(path)["score"].to_numpy()
+        return pl.read_parquet(path)
     reason = path.with_suffix(".json")
     if reason.exists():
         return str(json.loads(reason.read_text())["reason"])
@@ -196,7 +200,7 @@ class _Study:
 
     learners: Sequence[Learner]
     folder: Path
-    labels: NDArray[np.int64]
+    keep: Keep
 
     def train(self, number: int, draws: Sequence[Draw]) -> None:
         learner = self.learners[number]
@@ -207,10 +211,7 @@ class _Study:
             except TaskError as error:
                 _write(path.with_suffix(".json"), {"reason": str(error)})
                 continue
-            given = checked(self.labels, result, learner.name)
-            scores = np.empty(len(given))
-            scores[given.order] = given.scores
-            _write_scores(path, scores)
+            _write_table(path, self.keep(result, learner.name))
 
     def jobs(
         self, cells: Sequence[tuple[int, Draw]]
@@ -306,7 +307,7 @@ def _write(path: Path, content: dict[str, str]) -> None:
     os.replace(part, path)
 
 
-def _write_scores(path: Path, scores: Floats) -> None:
+def _write_table(path: Path, table: pl.DataFrame) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    pl.DataFrame({"score": scores}).write_parquet(part)
+    table.write_parquet(part)
     os.replace(part, path)

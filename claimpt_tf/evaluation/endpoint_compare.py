@@ -86,11 +86,7 @@ def compare_endpoints(
     draws = Draws(frame["patient_id"].to_numpy(), n_boot, seed)
     points: dict[Where, dict[str, Estimate]] = {}
     for where, (way, rows) in ways.items():
-        reasons = judged.reasons(truth[rows], fewest)
-        points[where] = {
-            name: _estimate(value[0], reasons.get(name), judged.undefined.get(name))
-            for name, value in way(np.ones((1, len(rows)))).items()
-        }
+        points[where] = estimated(judged, way, truth[rows], fewest)
     found = Replicated(points, _drawn(ways, list(judged.titles), draws), level)
 
     def positives(rows: NDArray[np.int64]) -> int | None:
@@ -116,6 +112,24 @@ def compare_endpoints(
         level=level,
         kind=judged.kind,
     )
+
+
+def estimated(
+    judged: Judged, way: Way, truth: pl.DataFrame, fewest: int
+) -> dict[str, Estimate]:
+    """Figures of rows, or why there are none.
+
+    Args:
+        judged: the kind of label.
+        way: what gives figures.
+        truth: labels of the rows.
+        fewest: rows of each sort that a figure needs.
+    """
+    reasons = judged.reasons(truth, fewest)
+    return {
+        name: _estimate(value[0], reasons.get(name), judged.undefined.get(name))
+        for name, value in way(np.ones((1, truth.height))).items()
+    }
 
 
 def _drawn(

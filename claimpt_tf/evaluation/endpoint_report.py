@@ -10,6 +10,7 @@ import polars as pl
 from claimpt_tf.evaluation.comparison import Comparison
 from claimpt_tf.evaluation.endpoints.judged import Judged
 from claimpt_tf.evaluation.figure_tables import differences_table, models_table
+from claimpt_tf.evaluation.learning_plot import learning_lines, learning_plots
 from claimpt_tf.evaluation.page import render_page, write_page
 from claimpt_tf.evaluation.report import (
     headline,
@@ -68,7 +69,7 @@ def write_endpoint_report(
             comparison, judged.within, outcomes=is_number(counts["positives"])
         ),
         forest=forest_plot(comparison, main),
-        learning=[],
-        learning_lines=[],
+        learning=learning_plots(story.learning, main, figures[main]),
+        learning_lines=learning_lines(story.learning),
     )
     write_page(path, text)

@@ -18,6 +18,7 @@ from claimpt_tf.evaluation.endpoint_compare import compare_endpoints
 from claimpt_tf.evaluation.endpoint_networks import rival_predictions
 from claimpt_tf.evaluation.endpoint_recalibration import FITS
 from claimpt_tf.evaluation.endpoint_report import write_endpoint_report
+from claimpt_tf.evaluation.endpoint_study import run_endpoint_study
 from claimpt_tf.evaluation.endpoints.judged import Judged, Learned
 from claimpt_tf.evaluation.endpoints.registry import JUDGED
 from claimpt_tf.evaluation.evaluate import (
@@ -31,6 +32,7 @@ from claimpt_tf.evaluation.evaluate import (
 from claimpt_tf.evaluation.evaluate_run import (
     LOG_FOLDER,
     Say,
+    options_of,
     refuse_an_old,
     told_facts,
 )
@@ -40,20 +42,18 @@ from claimpt_tf.evaluation.model_card import write_card
 from claimpt_tf.evaluation.provenance import synthetic_note
 from claimpt_tf.evaluation.reproduce import command_of, training_commands
 from claimpt_tf.evaluation.rivals import described
+from claimpt_tf.evaluation.run_study import Study
 from claimpt_tf.evaluation.story import Story
 from claimpt_tf.evaluation.subgroups import groupings_of
 from claimpt_tf.tasks.shots import shots as draw_shots
 from claimpt_tf.training.pretrain import write_text
 from claimpt_tf.training.scores import PREDICTIONS_FILE, write_parquet
 
-_CURVE = "of a learning curve: fine-tune with several --shots and evaluate each run"
 RECALIBRATED: Final = "recalibrated"
 NOT_DONE: Final = {
     "capacity": "it is a share of the rows with the highest risk",
     "threshold": "it is a probability of yes",
-    **dict.fromkeys(
-        ("learning_curve", "shots", "draws", "balanced", "processes"), _CURVE
-    ),
+    "balanced": "it takes as many with as without an outcome",
     "paper": "fine-tune from that run and evaluate it",
     "true_risk": "the simulator knows risks of yes-or-no outcomes only",
     "past_windows": "none are looked at",
@@ -67,6 +67,7 @@ def evaluate_endpoint_run(
     *,
     source: str = "",
     simulated: bool = False,
+    study: Study | None = None,
     networks: bool = False,
     say: Say = lambda line: None,
 ) -> Comparison:
@@ -78,6 +79,7 @@ def evaluate_endpoint_run(
         choices: how to do it; capacity, threshold and past windows play no part.
         source: the input standard, for the page.
         simulated: the members came from the simulator.
+        study: a learning curve to make, or to go on with.
         networks: whether other networks are trained on the same members too.
         say: called with a line about each step.
 
@@ -117,6 +119,9 @@ def evaluate_endpoint_run(
             )
         except ClaimPTError as error:
             say(f"other networks are left out: {error}")
+    learning = None
+    if study is not None:
+        learning = run_endpoint_study(run, found, judged, output, study, choices, say)
     say(f"{choices.replicates:,} bootstrap replicates of {len(predictions)} models")
     story = Story(
         found.task,
@@ -133,12 +138,13 @@ def evaluate_endpoint_run(
             command_of(
                 run,
                 choices,
-                *([] if networks else ["--no-networks"]),
+                *options_of(study, networks),
                 source=source,
                 simulated=simulated,
             ),
         ),
         notes=tuple(found.facts.get("notes", ())),
+        learning=learning,
     )
     compared = write_endpoint_evaluation(
         output, judged, predictions, truth, test, story, choices, valid

@@ -108,7 +108,7 @@ def evaluate_run(
             command_of(
                 run,
                 choices,
-                *_options(study, networks, paper),
+                *options_of(study, networks, paper),
                 truth=truth,
                 source=source,
                 simulated=simulated,
@@ -163,7 +163,10 @@ def examples_of(run: str, found: FinetunedRun, say: Say) -> Sequence[Example]:
         return ()
 
 
-def _options(study: Study | None, networks: bool, paper: str | None) -> list[str]:
+def options_of(
+    study: Study | None, networks: bool, paper: str | None = None
+) -> list[str]:
+    """What to type for them."""
     told = [] if networks else ["--no-networks"]
     if paper:
         told.append(f"--paper {Path(paper).name}")

@@ -19,14 +19,14 @@ from claimpt_tf.evaluation.cells import (
     Draw,
     Learner,
     draws_of,
+    kept_cell,
     open_study,
-    scores_of,
     train_missing,
 )
-from claimpt_tf.evaluation.metrics import Estimate, Metric, checked, default_metrics
-from claimpt_tf.evaluation.weighted import Floats, Weighted
+from claimpt_tf.evaluation.metrics import Estimate
+from claimpt_tf.evaluation.scales import Scale, YesOrNo
+from claimpt_tf.evaluation.weighted import Floats
 
-CURVE_METRICS: Final = ("auroc", "auprc", "brier")
 _Averaged = tuple[float, Floats]
 
 
@@ -43,6 +43,7 @@ def learning_curve(
     processes: int = 1,
     n_boot: int = REPLICATES,
     say: Callable[[str], None] = lambda line: None,
+    scale: Scale | None = None,
 ) -> pl.DataFrame:
     """Trains every learner on every draw, keeps the scores, and sums them up.
 
@@ -59,6 +60,7 @@ def learning_curve(
             below `if __name__ == "__main__":`.
         n_boot: bootstrap replicates of the summary.
         say: called with a line about each cell that is done.
+        scale: what they are judged by; yes or no by default.
 
     Returns:
         What `summarise` gives.
@@ -77,9 +79,9 @@ def learning_curve(
         for kind in balanced
         for draw in draws_of(train, shots, seeds, kind, everything)
     ]
-    labels = test["label"].to_numpy()
-    train_missing(learners, draws, place, labels, processes, say)
-    return summarise(names, train, test, place, draws, n_boot)
+    judged = scale or YesOrNo(test["label"])
+    train_missing(learners, draws, place, judged.keep, processes, say)
+    return summarise(names, train, test, place, draws, n_boot, judged)
 
 
 def summarise(
@@ -89,6 +91,7 @@ def summarise(
     folder: str | os.PathLike[str],
     draws: Sequence[Draw],
     n_boot: int = REPLICATES,
+    scale: Scale | None = None,
 ) -> pl.DataFrame:
     """Figures of the cells that are done, averaged over seeds.
 
@@ -98,13 +101,12 @@ def summarise(
 
     Returns:
         A row a model, kind of draw, k and figure: model, balanced, shots (null for
-        all), members, rows and events (means over seeds), replicates, metric, value,
-        low, high, spread, difference to the first model with its low, high and p,
-        and reason where there is no value.
+        all), members, rows and events (means over seeds; events null where there is
+        no outcome), replicates, metric, value, low, high, spread, difference to the
+        first model with its low, high and p, and reason where there is no value.
     """
     place = Path(folder)
-    labels = test["label"].to_numpy().astype(np.float64)
-    metrics = {name: default_metrics()[name] for name in CURVE_METRICS}
+    judged = scale or YesOrNo(test["label"])
     patients = Draws(test["patient_id"].to_numpy(), n_boot)
     generator = np.random.default_rng(0)
     rows = []
@@ -113,16 +115,17 @@ def summarise(
         groups.setdefault((draw.balanced, draw.shots), []).append(draw)
     for (balanced, k), some in groups.items():
         picks = generator.integers(0, len(some), (n_boot, len(some)))
-        counts = _counts(train, some)
+        counts = _counts(train, some, judged)
         first: dict[str, _Averaged] | None = None
         for name in names:
             about = {"model": name, "balanced": balanced, "shots": k, **counts}
-            found = _figures_of(place, name, some, labels, metrics, patients)
-            if isinstance(found, str):
-                rows += [{**about, "metric": m, "reason": found} for m in metrics]
-                continue
-            summary = {}
-            for metric, (points, replicates) in found.items():
+            found = _figures_of(place, name, some, judged, patients)
+            summary: dict[str, _Averaged] = {}
+            for metric, figures in found.items():
+                if isinstance(figures, str):
+                    rows.append({**about, "metric": metric, "reason": figures})
+                    continue
+                points, replicates = figures
                 summary[metric] = _averaged(points, replicates, picks)
                 value, drawn = summary[metric]
                 about_it = interval(Estimate(value), drawn)
@@ -135,7 +138,11 @@ def summarise(
                         "low": about_it.low,
                         "high": about_it.high,
                         "spread": _spread(points),
-                        **(_paired(summary[metric], first[metric]) if first else {}),
+                        **(
+                            _paired(summary[metric], first[metric])
+                            if first and metric in first
+                            else {}
+                        ),
                     }
                 )
             first = first or (summary if name == names[0] else None)
@@ -157,7 +164,7 @@ def compared(
         other: what it is held against; its replicates are drawn of their own.
         test: labelled rows that both scored.
         folder: where the cells of `learning_curve` are.
-        metric: a name of `CURVE_METRICS`.
+        metric: a name of `scales.CURVE_METRICS`.
         n_boot: bootstrap replicates, of the same test members for both.
 
     Returns:
@@ -166,16 +173,16 @@ def compared(
     Raises:
         ArtifactError: one of the two has no figure.
     """
-    labels = test["label"].to_numpy().astype(np.float64)
     patients = Draws(test["patient_id"].to_numpy(), n_boot)
-    metrics, generator = {metric: default_metrics()[metric]}, np.random.default_rng(0)
+    scale, generator = YesOrNo(test["label"], [metric]), np.random.default_rng(0)
     sides = []
     for name, draws in (one, other):
-        found = _figures_of(Path(folder), name, draws, labels, metrics, patients)
-        if isinstance(found, str):
-            raise ArtifactError(f"{name}: {found}")
+        found = _figures_of(Path(folder), name, draws, scale, patients)
+        figures = found[metric]
+        if isinstance(figures, str):
+            raise ArtifactError(f"{name}: {figures}")
         picks = generator.integers(0, len(draws), (n_boot, len(draws)))
-        sides.append(_averaged(*found[metric], picks))
+        sides.append(_averaged(*figures, picks))
     return _paired(*sides)
 
 
@@ -201,37 +208,33 @@ _SUMMARY: Final = {
 
 
 def _figures_of(
-    folder: Path,
-    name: str,
-    draws: Sequence[Draw],
-    labels: Floats,
-    metrics: dict[str, Metric],
-    patients: Draws,
-) -> dict[str, tuple[Floats, Floats]] | str:
+    folder: Path, name: str, draws: Sequence[Draw], scale: Scale, patients: Draws
+) -> dict[str, tuple[Floats, Floats] | str]:
     """Metric -> (seeds,) and (replicates, seeds); or why there are none."""
-    found: dict[str, list[tuple[float, Floats]]] = {metric: [] for metric in metrics}
+    values: dict[str, list[float]] = {metric: [] for metric in scale.metrics}
+    drawn: dict[str, list[Floats]] = {metric: [] for metric in scale.metrics}
+    lacking: dict[str, str] = {}
     for draw in draws:
-        scores = scores_of(folder, name, draw)
-        if isinstance(scores, str):
-            return scores
-        ranked = checked(labels, scores, name)
-        places = patients.patient_of_row[ranked.order]
-        parts: dict[str, list[Floats]] = {metric: [] for metric in metrics}
+        kept = kept_cell(folder, name, draw)
+        if isinstance(kept, str):
+            return dict.fromkeys(scale.metrics, kept)
+        points, way = scale.judge(kept, name)
+        parts: dict[str, list[Floats]] = {metric: [] for metric in scale.metrics}
         for weights in patients:
-            rows = Weighted(ranked, weights[:, places])
-            for metric, figure in metrics.items():
-                parts[metric].append(figure.resampled(rows))
-        for metric, figure in metrics.items():
-            point = figure.point(ranked.labels, ranked.scores)
-            if point.value is None:
-                return str(point.reason)
-            found[metric].append((point.value, np.concatenate(parts[metric])))
+            figures = way(weights[:, patients.patient_of_row])
+            for metric in scale.metrics:
+                parts[metric].append(figures[metric])
+        for metric in scale.metrics:
+            value = points[metric].value
+            if value is None:
+                lacking.setdefault(metric, str(points[metric].reason))
+                continue
+            values[metric].append(value)
+            drawn[metric].append(np.concatenate(parts[metric]))
     return {
-        metric: (
-            np.array([point for point, _ in some]),
-            np.stack([replicates for _, replicates in some], axis=1),
-        )
-        for metric, some in found.items()
+        metric: lacking.get(metric)
+        or (np.array(values[metric]), np.stack(drawn[metric], axis=1))
+        for metric in scale.metrics
     }
 
 
@@ -257,10 +260,13 @@ def _paired(own: _Averaged, other: _Averaged) -> dict[str, float | None]:
     }
 
 
-def _counts(train: pl.DataFrame, draws: Sequence[Draw]) -> dict[str, float]:
+def _counts(
+    train: pl.DataFrame, draws: Sequence[Draw], scale: Scale
+) -> dict[str, float | None]:
     chosen = [train.filter(pl.Series(draw.chosen)) for draw in draws]
+    events = [count for one in chosen if (count := scale.events(one)) is not None]
     return {
         "members": float(np.mean([one["patient_id"].n_unique() for one in chosen])),
         "rows": float(np.mean([one.height for one in chosen])),
-        "events": float(np.mean([int(one["label"].sum()) for one in chosen])),
+        "events": float(np.mean(events)) if events else None,
     }

@@ -29,7 +29,7 @@ def learning_plots(summary: pl.DataFrame | None, metric: str, title: str) -> lis
 
     Args:
         summary: what `learning_curve` gives; no study, no plot.
-        metric: a name of `CURVE_METRICS`.
+        metric: a name of the study's figures.
         title: of the figure.
     """
     if summary is None:
@@ -40,15 +40,16 @@ def learning_plots(summary: pl.DataFrame | None, metric: str, title: str) -> lis
         some = rows.filter(pl.col("balanced") == balanced)
         kind = "as many with as without the outcome" if balanced else "as members come"
         short = "balanced" if balanced else "as-come"
+        outcomes = some["events"].null_count() == 0
+        below = "Below each number of members, how many of their rows had the outcome."
         by_members = _Axis(
             "members",
             f"learning-{metric}-{short}",
             f"{title} by number of labels",
-            "Labelled members, and rows with the outcome",
+            "Labelled members" + (", and rows with the outcome" if outcomes else ""),
             f"Labelled members were drawn {kind}; every model saw the same ones. "
             "Points are means over replicates, whiskers 95% intervals over test "
-            "members and draws. Below each number of members, how many of their rows "
-            "had the outcome.",
+            f"members and draws. {below if outcomes else ''}",
             lambda members, events: f"{members:,.0f}\n{_shown(events)}",
         )
         found.append(_plot(some, lines, title, by_members))
@@ -77,7 +78,7 @@ class _Axis:
     title: str
     label: str
     note: str
-    tick: Callable[[float, float], str]  # of members and events
+    tick: Callable[[float, float | None], str]  # of members and events
 
 
 def _plot(rows: pl.DataFrame, lines: list[Line], title: str, axis: _Axis) -> Plot:
@@ -115,5 +116,7 @@ def _plot(rows: pl.DataFrame, lines: list[Line], title: str, axis: _Axis) -> Plo
     )
 
 
-def _shown(events: float) -> str:
+def _shown(events: float | None) -> str:
+    if events is None:
+        return ""
     return f"<{SMALLEST_CELL}" if 0 < events < SMALLEST_CELL else f"{events:,.0f}"

@@ -31,7 +31,7 @@ from claimpt_tf.training.transform_graph import TransformGraph
 from claimpt_tf.visits.ids import FIRST_CODE
 
 SAME: Final = "same"
-_Files = tuple[tuple[str, tuple[str, ...]], ...]
+Files = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class NetworkLearner:
@@ -80,7 +80,7 @@ class NetworkLearner:
 
     def scores(self, chosen: NDArray[np.bool_], seed: int) -> Floats:
         """See `claimpt_tf.evaluation.cells.Learner.scores`."""
-        _, sources = _read(self._base, self._files)
+        _, sources = read_base(self._base, self._files)
         labelled = with_rows(sources["train"], chosen)
         fit = self._by_past if self._config.recipe == "adapt" else self._by_labels
         rows = fit(labelled, sources, seed)
@@ -99,7 +99,7 @@ class NetworkLearner:
                 self._question,
                 self._config.model_copy(update={"seed": number + 1}),
                 unlabelled=sources.get(UNLABELLED),
-                codes=_read(self._base, self._files)[0].codes,
+                codes=read_base(self._base, self._files)[0].codes,
             )
         adapted = self._adapted[number]
         if number not in self._kept:
@@ -124,19 +124,23 @@ class NetworkLearner:
         return scorer(sources[self._scored])
 
     def _known(self) -> HeadStart | None:
-        codes = _read(self._base, self._files)[0].codes
+        codes = read_base(self._base, self._files)[0].codes
         return None if self._fresh else head_start(self._base, self._task, codes)
 
     def _start(self) -> Any:
-        graph, _ = _read(self._base, self._files)
-        if self._fresh not in (None, SAME):
-            codes, stems = FIRST_CODE + len(graph.codes), FIRST_CODE + graph.stems
-            return backbone(self._fresh, codes, stems)
-        return load_backbone(self._base, graph.codes, fresh=self._fresh is not None)
+        return network_for(self._base, self._files, self._fresh)
+
+
+def network_for(base: str, files: Files, fresh: str | None) -> Any:
+    """A network to begin with, see `NetworkLearner`."""
+    graph, _ = read_base(base, files)
+    if fresh not in (None, SAME):
+        return backbone(fresh, FIRST_CODE + len(graph.codes), FIRST_CODE + graph.stems)
+    return load_backbone(base, graph.codes, fresh=fresh is not None)
 
 
 @functools.lru_cache(maxsize=2)
-def _read(base: str, files: _Files) -> tuple[TransformGraph, dict[str, Any]]:
+def read_base(base: str, files: Files) -> tuple[TransformGraph, dict[str, Any]]:
     """The base's transformation, and its splits; learners of a base share them."""
     graph = TransformGraph.load(str(Path(base) / TRANSFORM_FOLDER))
     return graph, labelled_sources(dict(files), graph.layer)

@@ -24,6 +24,7 @@ from claimpt_tf.evaluation.endpoint_calibration import (
 )
 from claimpt_tf.evaluation.endpoint_compare import compare_endpoints
 from claimpt_tf.evaluation.endpoint_figures import auroc_by
+from claimpt_tf.evaluation.endpoint_study import RivalLearner, Rivals
 from claimpt_tf.evaluation.endpoints.judged import Judged, Learned
 from claimpt_tf.evaluation.endpoints.registry import JUDGED
 from claimpt_tf.evaluation.evaluate import Choices
@@ -32,9 +33,12 @@ from claimpt_tf.evaluation.evaluate_endpoint import (
     refuse_options,
     write_endpoint_evaluation,
 )
+from claimpt_tf.evaluation.learning_curve import learning_curve
+from claimpt_tf.evaluation.learning_plot import learning_plots
 from claimpt_tf.evaluation.number_plots import tenths
 from claimpt_tf.evaluation.recall_plots import found_by_category
 from claimpt_tf.evaluation.runs import compare_runs
+from claimpt_tf.evaluation.scales import OtherLabels
 from claimpt_tf.evaluation.story import Story
 from claimpt_tf.tasks.spec import Task, load_task
 from claimpt_tf.training.endpoints.registry import endpoint_names
@@ -261,9 +265,49 @@ def test_labels_other_than_the_cohorts_are_refused() -> None:
 def test_options_of_yes_and_no_are_refused_by_name() -> None:
     refuse_options("regression", ["run", "seed", "networks"])
     with pytest.raises(InputError) as told:
-        refuse_options("regression", ["run", "threshold", "learning_curve"])
+        refuse_options("regression", ["run", "threshold", "true_risk"])
     assert str(told.value).startswith("labels are regression; leave out --threshold (")
-    assert "--learning-curve (" in str(told.value)
+    assert "--true-risk (" in str(told.value)
+
+
+@pytest.mark.parametrize("kind", sorted(JUDGED))
+def test_baselines_learn_from_few_labels_on(frame, kind: str, tmp_path: Path) -> None:
+    """With all labels a curve ends where the evaluation stands."""
+    judged, rows, given = asked(frame, kind)
+    train, test = rows.head(ROWS), rows.tail(ROWS)
+    rivals = Rivals(judged, train, test, task(kind))
+    truth = judged.truth(test)
+    summary = learning_curve(
+        [RivalLearner(name, rivals) for name in judged.rivals], train, test, tmp_path,
+        shots=(40,), seeds=(0,), n_boot=20, scale=OtherLabels(judged, truth, 2),
+    )  # fmt: skip
+    assert set(summary["metric"]) == set(judged.titles)
+    learned = Learned(train, test, task(kind), seed=0)
+    models = {
+        name: one.select(judged.columns)
+        for name, one in judged.baselines(learned).items()
+    }
+    found = compare_endpoints(judged, models, truth, test, 20, 0, fewest=2)
+    every = summary.filter(pl.col("shots").is_null())
+    assert every.height == len(models) * len(judged.titles)
+    for row in every.iter_rows(named=True):
+        whole = found.models[row["model"]][row["metric"]]
+        assert row["value"] == pytest.approx(whole.value)
+        assert row["reason"] == whole.reason
+    few = summary.filter(pl.col("shots") == 40)
+    assert set(few["members"]) == {40.0}
+    assert (few["events"].null_count() == 0) == judged.outcomes
+    plots = learning_plots(summary, judged.within[0], "Title")
+    assert ("rows with the outcome" in plots[0].svg) == judged.outcomes
+
+
+def test_what_few_labels_do_not_hold_is_never_foreseen(frame) -> None:
+    judged, rows, given = asked(frame, "multi_label")
+    scale = OtherLabels(judged, judged.truth(rows.tail(ROWS)), 2)
+    kept = scale.keep(given.drop(judged.columns[0]), "net")
+    assert kept.columns == judged.columns and kept[judged.columns[0]].max() == 0
+    with pytest.raises(TypeError, match="net gives no table"):
+        scale.keep(np.zeros(ROWS), "net")
 
 
 def test_calibration_is_that_of_other_libraries() -> None:

@@ -17,10 +17,12 @@ from claimpt_tf.evaluation.comparison import Comparison
 from claimpt_tf.evaluation.endpoint_metrics import judge_run
 from claimpt_tf.evaluation.endpoint_networks import rival_predictions
 from claimpt_tf.evaluation.endpoints.multi_label import MultiLabel
+from claimpt_tf.evaluation.endpoints.regression import Regression
 from claimpt_tf.evaluation.evaluate import MODEL, RECALIBRATION_FILE
 from claimpt_tf.evaluation.evaluate_endpoint import RECALIBRATED, labelled_members
 from claimpt_tf.evaluation.finetuned_run import read_run
 from claimpt_tf.evaluation.run_networks import SCRATCH
+from claimpt_tf.evaluation.run_study import SUMMARY_FILE
 from claimpt_tf.tasks.spec import Task, load_task
 from claimpt_tf.training.choices import FinetuneConfig
 from claimpt_tf.training.finetune_run import finetune_run
@@ -138,7 +140,14 @@ def test_charts_of_another_place_judge_the_run(
         CliRunner().invoke(evaluate, words, catch_exceptions=False)
         return Comparison.from_json((output / "metrics.json").read_text())
 
-    home = judged("evaluation")
+    home = judged("evaluation", "--learning-curve", "--shots", "30", "--draws", "1")
+    curve = pl.read_parquet(tmp_path / "evaluation" / SUMMARY_FILE)
+    own_curve = curve.filter(pl.col("model") == MODEL, pl.col("metric") == "r2")
+    few, every = own_curve.sort("rows")["value"]
+    assert every == pytest.approx(home.models[MODEL]["r2"].value, abs=1e-4)
+    assert few != every and set(curve["model"]) == {MODEL, *Regression.rivals}
+    page = (tmp_path / "evaluation" / "report.html").read_text()
+    assert "With fewer labels" in page and "--learning-curve --draws 1" in page
     own = home.models[f"{MODEL}, {RECALIBRATED}"]
     line = json.loads((tmp_path / "evaluation" / RECALIBRATION_FILE).read_text())[MODEL]
     slope = home.models[MODEL]["calibration_slope"].value

@@ -69,6 +69,7 @@ EXTRAS = {
         "pytest>=9,<10",  # `make test`; strict settings as 9 has them
         "pytest-xdist>=3.8,<4",  # two test processes on two cores
         "ruff>=0.17,<0.18",  # its formatting may change with the minor version
+        "schemathesis>=4.30,<5",  # requests made of the REST API's OpenAPI document
         "types-pyyaml>=6,<7",  # pyyaml's types, for mypy
     ],
 }

@@ -22,6 +22,7 @@ from claimpt_tf.evaluation.evaluate_run import (
     refuse_one_class,
     told_facts,
 )
+from claimpt_tf.evaluation.examples import Told
 from claimpt_tf.evaluation.explained import explained_examples
 from claimpt_tf.evaluation.finetuned_run import read_run
 from claimpt_tf.evaluation.hparams import hparams_of, write_hparams
@@ -119,8 +120,12 @@ def evaluate_elsewhere(
         ),
         notes=tuple(notes),
         examples=explained_examples(
-            there.model, there.cohort, there.every.examples, _risk(there.every),
-            there.own, task.index.kind == "each_visit",
+            there.model,
+            there.cohort,
+            there.every.examples,
+            Told.risk(_risk(there.every)),
+            there.own,
+            task.index.kind == "each_visit",
         ),
         split=asked.split(),
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +18,8 @@ from claimpt_tf.evaluation.evaluate_endpoint import (
     write_endpoint_evaluation,
 )
 from claimpt_tf.evaluation.evaluate_run import LOG_FOLDER, refuse_an_old, told_facts
+from claimpt_tf.evaluation.examples import Example
+from claimpt_tf.evaluation.explained import explained_examples
 from claimpt_tf.evaluation.finetuned_run import read_run
 from claimpt_tf.evaluation.hparams import hparams_of, write_hparams
 from claimpt_tf.evaluation.other_records import (
@@ -96,6 +98,7 @@ def evaluate_endpoint_elsewhere(
             ),
         ),
         notes=tuple(there.notes),
+        examples=_examples(judged, there),
         split=asked.split(),
     )
     say(f"{choices.replicates:,} bootstrap replicates of {len(predictions)} models")
@@ -106,6 +109,16 @@ def evaluate_endpoint_elsewhere(
     told = {**hparams_of(home.facts), "split": asked.name}
     write_hparams(Path(output) / LOG_FOLDER, told, compared.points())
     return compared
+
+
+def _examples(judged: Judged, there: OtherRecords) -> Sequence[Example]:
+    told = judged.told(there.every.given)
+    if told is None:
+        return ()
+    return explained_examples(
+        there.model, there.cohort, there.every.examples, told, there.own,
+        there.task.index.kind == "each_visit",
+    )  # fmt: skip
 
 
 def _local(

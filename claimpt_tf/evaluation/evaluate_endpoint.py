@@ -32,6 +32,7 @@ from claimpt_tf.evaluation.evaluate import (
 from claimpt_tf.evaluation.evaluate_run import (
     LOG_FOLDER,
     Say,
+    examples_of,
     options_of,
     refuse_an_old,
     told_facts,
@@ -122,6 +123,8 @@ def evaluate_endpoint_run(
     learning = None
     if study is not None:
         learning = run_endpoint_study(run, found, judged, output, study, choices, say)
+    if (told := judged.told(given)) is not None:
+        say("explaining examples")
     say(f"{choices.replicates:,} bootstrap replicates of {len(predictions)} models")
     story = Story(
         found.task,
@@ -144,13 +147,14 @@ def evaluate_endpoint_run(
             ),
         ),
         notes=tuple(found.facts.get("notes", ())),
+        examples=() if told is None else examples_of(run, found, told, say),
         learning=learning,
     )
     compared = write_endpoint_evaluation(
         output, judged, predictions, truth, test, story, choices, valid
     )
-    told = hparams_of(found.facts)
-    write_hparams(Path(output) / LOG_FOLDER, told, compared.points())
+    facts = hparams_of(found.facts)
+    write_hparams(Path(output) / LOG_FOLDER, facts, compared.points())
     return compared
 
 

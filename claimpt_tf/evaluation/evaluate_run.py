@@ -19,7 +19,7 @@ from claimpt_tf.evaluation.evaluate import (
     true_risk,
     write_evaluation,
 )
-from claimpt_tf.evaluation.examples import Example
+from claimpt_tf.evaluation.examples import Example, Told
 from claimpt_tf.evaluation.explained import explained_examples
 from claimpt_tf.evaluation.finetuned_model import FinetunedModel
 from claimpt_tf.evaluation.finetuned_run import FinetunedRun, read_run
@@ -92,7 +92,7 @@ def evaluate_run(
     if study is not None:
         learning = run_study(run, found, output, study, choices, say)
     say("explaining examples")
-    examples = examples_of(run, found, say)
+    examples = examples_of(run, found, Told.risk(found.scores["test"]), say)
     say(f"{choices.replicates:,} bootstrap replicates of {len(scores)} models")
     valid = None
     if "eval" in found.rows:
@@ -148,14 +148,16 @@ def refuse_one_class(test: pl.DataFrame) -> None:
         )
 
 
-def examples_of(run: str, found: FinetunedRun, say: Say) -> Sequence[Example]:
+def examples_of(
+    run: str, found: FinetunedRun, told: Told, say: Say
+) -> Sequence[Example]:
     """Explained predictions; none where the network or its base is gone."""
     try:
         return explained_examples(
             FinetunedModel.load(run),
             Path(run) / COHORT_FOLDER,
             found.rows["test"],
-            found.scores["test"],
+            told,
             at_visits=found.task.index.kind == "each_visit",
         )
     except ClaimPTError as error:

@@ -10,9 +10,8 @@ import polars as pl
 
 from claimpt_tf.codes.describe import describe
 from claimpt_tf.evaluation.ages import age_band
-from claimpt_tf.evaluation.examples import NO_CODE, Example
+from claimpt_tf.evaluation.examples import NO_CODE, NO_VISIT, Example, Told
 from claimpt_tf.evaluation.finetuned_model import CodeShares, FinetunedModel
-from claimpt_tf.evaluation.weighted import Floats
 from claimpt_tf.tasks.attrition import SMALLEST_CELL
 
 # Where in the ranking the rows stand, from the top, and how a heading puts it.
@@ -36,43 +35,43 @@ def explained_examples(
     model: FinetunedModel,
     cohort: Path,
     rows: pl.DataFrame,
-    scores: Floats,
+    told: Told,
     among: np.ndarray | None = None,
     at_visits: bool = False,
 ) -> list[Example]:
     """Explains a row at each of `PLACES`.
 
     Args:
-        model: gave the scores.
+        model: gave the predictions.
         cohort: folder of the labelled examples.
         rows: its test split.
-        scores: of the rows, (rows,).
+        told: the number of each row that is explained.
         among: bool (rows,), which of them may be taken; all by default.
         at_visits: index dates are ends of visits: nobody is without one, and the
             start is the same visits without their codes.
     """
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-told.values, kind="stable")
     if among is not None:
         order = order[among[order]]
-    picked = [int(order[int(share * len(order))]) for share, _ in PLACES]
-    chosen = np.zeros(len(scores), bool)
-    chosen[picked] = True
-    at = dict(
-        zip(
-            np.flatnonzero(chosen).tolist(),
-            model.code_shares(cohort, "test", chosen),
-            strict=True,
+    common, persons, found = common_codes(rows), persons_of(rows), []
+    for share, place in PLACES:
+        row = int(order[int(share * len(order))])
+        column = told.columns[row]
+        (shares,) = model.code_shares(
+            cohort, "test", np.arange(len(order)) == row, column
         )
-    )
-    common, persons = common_codes(rows), persons_of(rows)
-    return [
-        example_of(f"{place}{persons[row]}", at[row], common, at_visits)
-        for row, (_, place) in zip(picked, PLACES, strict=True)
-    ]
+        title, what = f"{place}{persons[row]}", told.words[column]
+        found.append(example_of(title, shares, common, at_visits, what, told.share))
+    return found
 
 
 def example_of(
-    title: str, shares: CodeShares, common: set[str], at_visits: bool = False
+    title: str,
+    shares: CodeShares,
+    common: set[str],
+    at_visits: bool = False,
+    what: str = "probability",
+    share: bool = True,
 ) -> Example:
     """An example with what moved it most, rare codes left unnamed.
 
@@ -81,17 +80,19 @@ def example_of(
         shares: of its codes and visits.
         common: codes that may be named.
         at_visits: see `explained_examples`.
+        what: what is predicted, in words.
+        share: it is a probability.
     """
     told = {one.code: one.share for one in shares.codes if one.code in common}
     first = sorted(told, key=lambda code: (-abs(told[code]), code))[:_MOST_CODES]
     moved = {_words(code): told[code] for code in first}
     start = shares.reference + sum(shares.visits.values())
-    if at_visits and 0 <= start <= 1:
-        order = sorted(moved.items(), key=lambda item: -abs(item[1]))
-        return Example(title, shares.probability, start, order, NO_CODE)
-    moved |= {_VISITS[name]: share for name, share in shares.visits.items()}
+    begun, reference = NO_CODE, start
+    if not at_visits or (share and not 0 <= start <= 1):
+        begun, reference = NO_VISIT, shares.reference
+        moved |= {_VISITS[name]: added for name, added in shares.visits.items()}
     order = sorted(moved.items(), key=lambda item: -abs(item[1]))
-    return Example(title, shares.probability, shares.reference, order)
+    return Example(title, shares.value, reference, order, begun, what, share)
 
 
 def common_codes(rows: pl.DataFrame) -> set[str]:

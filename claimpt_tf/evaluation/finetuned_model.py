@@ -35,16 +35,18 @@ from claimpt_tf.training.sources import labelled_sources, with_rows
 from claimpt_tf.training.transform_graph import TransformGraph
 from claimpt_tf.visits.ids import FIRST_CODE, VISIT_TYPES
 
+_RISK = "probability"
+
 
 @dataclass(frozen=True)
 class CodeShares:
-    """A row's probability, and what each known code adds to it over all visits.
+    """A row's prediction, and what each known code adds to it over all visits.
 
-    `reference` is the probability of the same person without any visit; `visits` is
-    what visits of a type add besides their codes, by their place, time, stay and cost.
+    `reference` is that of the same person without any visit; `visits` is what visits
+    of a type add besides their codes, by their place, time, stay and cost.
     """
 
-    probability: float
+    value: float
     reference: float
     codes: tuple[CodeShare, ...]
     visits: dict[str, float]
@@ -100,7 +102,7 @@ class FinetunedModel:
     def scores(self, cohort: Path, split: str) -> tuple[pl.DataFrame, Floats]:
         """Labelled rows of a cohort, and the probability of each, float64 (rows,)."""
         rows, given = self.predictions(cohort, split)
-        return rows, given["probability"].to_numpy()
+        return rows, given[_RISK].to_numpy()
 
     def predictions(
         self, cohort: Path, split: str
@@ -113,12 +115,10 @@ class FinetunedModel:
             raise ArtifactError(f"{cohort}: its files changed while they were read")
         if self._endpoint is not None:
             return rows, pl.DataFrame(self._endpoint.predictions(found.logit))
-        return rows, pl.DataFrame(
-            {"probability": risk_columns(split, found)["probability"]}
-        )
+        return rows, pl.DataFrame({_RISK: risk_columns(split, found)[_RISK]})
 
     def code_shares(
-        self, cohort: Path, split: str, chosen: np.ndarray
+        self, cohort: Path, split: str, chosen: np.ndarray, column: str = _RISK
     ) -> list[CodeShares]:
         """Explains the chosen rows.
 
@@ -126,17 +126,25 @@ class FinetunedModel:
             cohort: folder of the labelled examples.
             split: of them.
             chosen: bool (rows,), in the order of `labelled_rows`.
+            column: which of the predictions.
         """
 
         def score(inputs: dict[str, Any]) -> tf.Tensor:
-            out = self._model(inputs, training=False)
-            return tf.sigmoid(tf.cast(out["logit"][:, 0], tf.float32))
+            logit = self._model(inputs, training=False)["logit"][:, 0]
+            if self._endpoint is None:
+                return tf.sigmoid(tf.cast(logit, tf.float32))
+            given = self._endpoint.predictions(logit.numpy())[column]
+            return tf.constant(given, tf.float32)
 
         asked = set(self._model.input)
         found: list[CodeShares] = []
         for batch in with_rows(self._source(cohort, split), chosen):
             inputs = as_of(batch, batch["index_day"], self._limits)
             inputs = {name: inputs[name] for name in asked}
+            if inputs["visit_type"].shape[1] == 0:  # nobody has a visit to explain
+                bare = score(inputs).numpy().tolist()
+                found += [CodeShares(value, value, (), {}) for value in bare]
+                continue
             told = {name: one.numpy() for name, one in explain(inputs, score).items()}
             ids, types = inputs["code_ids"].numpy(), inputs["visit_type"].numpy()
             own = told["visit_share"] - told["code_share"].sum(axis=2)

@@ -12,10 +12,9 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from claimpt_tf.serving import metrics, tensor_types
 from claimpt_tf.serving.errors import InferenceError
@@ -50,7 +49,6 @@ HTTP_STATUS = {
 _WHICH = r"/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?"
 _CALL_PATH = re.compile(_WHICH + ":(predict|classify|regress)")
 _MODEL_PATH = re.compile(_WHICH + "(/metadata)?")
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _LARGEST_VERSION = 2**63 - 1
 
 
@@ -113,9 +111,12 @@ class RestApi:
         self, inference: Inference, pool: ThreadPoolExecutor, limits: Limits
     ) -> None:
         self._inference, self._pool, self._limits = inference, pool, limits
-        self.app = Starlette(
-            routes=[Route("/{path:path}", self._answer, methods=_METHODS)]
-        )
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers any path and method, those that no router would know too."""
+        if scope["type"] == "http":
+            response = await self._answer(Request(scope, receive))
+            await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         call = Call("unknown", "REST", self._limits.request_seconds)

@@ -205,6 +205,7 @@ class LocalServer:
                 loop="asyncio",
                 ws="none",
                 lifespan="off",
+                interface="asgi3",
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -45,3 +45,12 @@ def test_where_an_example_starts(
     assert rows[0][0] == start
     assert [share for _, share in rows] == told
     assert not [name for name, _ in rows if RARE in name]
+
+
+def test_numbers_are_told_in_their_own_units() -> None:
+    at = CodeShares(1234.5, 1000.0, (CodeShare(COMMON, -65.5),), {"IP": 300.0})
+    found = example_of("high", at, {COMMON}, True, "prediction", share=False)
+    assert [share for _, share in found.rows()] == [
+        "1,300", "\N{MINUS SIGN}65.5", "+0", "1,234",
+    ]  # fmt: skip
+    assert found.rows()[-1][0] == "prediction"

@@ -85,10 +85,10 @@ def test_it_scores_and_explains_what_was_predicted(folder: Path) -> None:
     chosen = np.zeros(len(scores), bool)
     chosen[[1, 5]] = True
     told = model.code_shares(folder / "cohort", "test", chosen)
-    assert [one.probability for one in told] == pytest.approx(scores[chosen], abs=1e-5)
+    assert [one.value for one in told] == pytest.approx(scores[chosen], abs=1e-5)
     for one, codes in zip(told, rows["codes"].to_numpy()[chosen], strict=True):
         moved = sum(code.share for code in one.codes) + sum(one.visits.values())
-        rare = one.probability - one.reference - moved
+        rare = one.value - one.reference - moved
         given = {code for visit in codes for code in visit}
         assert {code.code for code in one.codes} <= given
         assert len(one.codes) < len(given) or rare == pytest.approx(0, abs=1e-4)

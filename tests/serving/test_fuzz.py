@@ -6,9 +6,16 @@ import json
 from typing import Any
 
 import grpc
+import pytest
 import requests as http
+import schemathesis
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from schemathesis.checks import CHECKS
+from schemathesis.specs.openapi import checks
+
+from tests.conftest import REPOSITORY
 
 VALUES = st.recursive(
     st.none()
@@ -46,6 +53,89 @@ SLOW = settings(
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+
+
+DOCUMENT = REPOSITORY / "claimpt_tf" / "serving" / "openapi.yaml"
+CONFORMS = [
+    CHECKS.get_one("not_a_server_error"),
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+]
+
+
+def documented() -> dict[str, Any]:
+    """The REST API, with what is served here among what may be asked for."""
+    document = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
+    for way in document["paths"].values():
+        for call in way.values():
+            for one in call.get("parameters", ()):
+                one["schema"]["enum"] = {
+                    "model": ["claimpt", "nobody"],
+                    "version": [1, 2**63 - 1],
+                    "label": ["stable", "canary"],
+                }[one["name"]]
+    schemas = document["components"]["schemas"]
+    # Histories of one shape, or no batch of them would ever be rectangular.
+    for name, one in schemas["Member"]["properties"].items():
+        if one["type"] == "array":
+            one |= {"minItems": 2, "maxItems": 2}
+        if name == "codes":
+            one["items"] |= {"minItems": 1, "maxItems": 1}
+    # What fits the document is mostly answered; the rest is the other mode's part.
+    schemas["Features"] = {
+        "type": "object",
+        "properties": {
+            "sex": {"type": "string"},
+            "index_day": {"type": "integer", "format": "int64"},
+        },
+        "additionalProperties": False,
+    }
+    one_of = [
+        ("predict", "Member"), ("explain", "Member"), ("serving_default", "Bytes"),
+    ]  # fmt: skip
+    schemas["Predict"] = {
+        "oneOf": [
+            {
+                "type": "object",
+                "required": ["signature_name", "instances"],
+                "properties": {
+                    "signature_name": {"type": "string", "enum": [signature]},
+                    "instances": {
+                        "type": "array",
+                        "items": {"$ref": f"#/components/schemas/{instance}"},
+                    },
+                },
+                "additionalProperties": False,
+            }
+            for signature, instance in one_of
+        ]
+    }
+    return document
+
+
+@pytest.mark.parametrize("path", documented()["paths"])
+def test_every_documented_call(server: Any, path: str) -> None:
+    """Schemathesis makes requests that fit the document, and some that do not."""
+    (operation,) = (
+        found.ok()
+        for found in schemathesis.openapi.from_dict(documented()).get_all_operations()
+        if found.ok().path == path
+    )
+    answered = set()
+    modes = schemathesis.GenerationMode
+    for mode in list(modes) if "{" in path else [modes.POSITIVE]:
+
+        @settings(SLOW, max_examples=40)
+        @given(operation.as_strategy(generation_mode=mode))
+        def ask(case: schemathesis.Case) -> None:
+            answer = case.call_and_validate(base_url=server.url, checks=CONFORMS)
+            answered.add(answer.status_code)
+
+        ask()
+    if "label" not in path:  # none is given here
+        assert 200 in answered
+    assert http.get(f"{server.url}/healthz", timeout=30).status_code == 200
 
 
 def test_any_json(server: Any) -> None:

@@ -148,6 +148,7 @@ def test_charts_of_another_place_judge_the_run(
     assert few != every and set(curve["model"]) == {MODEL, *Regression.rivals}
     page = (tmp_path / "evaluation" / "report.html").read_text()
     assert "With fewer labels" in page and "--learning-curve --draws 1" in page
+    assert page.count("adds to the prediction") == 3
     own = home.models[f"{MODEL}, {RECALIBRATED}"]
     line = json.loads((tmp_path / "evaluation" / RECALIBRATION_FILE).read_text())[MODEL]
     slope = home.models[MODEL]["calibration_slope"].value

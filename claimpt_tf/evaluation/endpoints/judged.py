@@ -15,6 +15,7 @@ from claimpt_tf.errors import ArtifactError
 from claimpt_tf.evaluation.comparison import Comparison, shown
 from claimpt_tf.evaluation.drawing import Line, Plot, lines_of
 from claimpt_tf.evaluation.endpoint_figures import FIGURES, Figures
+from claimpt_tf.evaluation.examples import Told
 from claimpt_tf.evaluation.weighted import Floats
 from claimpt_tf.tasks.spec import Task
 
@@ -134,6 +135,15 @@ class Judged(ABC):
         """Heading -> text about what came; nothing of fewer than 11 rows."""
         del truth
         return {}
+
+    def told(self, given: pl.DataFrame) -> Told | None:
+        """The number of each row that examples explain; None where there is no one.
+
+        Args:
+            given: predictions.
+        """
+        del given
+        return None
 
     def ready(self, rows: pl.DataFrame) -> Way:
         """Figures of labels and predictions, to be asked for many weightings."""

@@ -31,6 +31,7 @@ from claimpt_tf.evaluation.endpoints.judged import (
     too_few,
 )
 from claimpt_tf.evaluation.evaluate import BASELINE_NAMES
+from claimpt_tf.evaluation.examples import Told
 from claimpt_tf.evaluation.rivals import COUNTS
 from claimpt_tf.evaluation.weighted import Floats
 from claimpt_tf.training.endpoints.endpoint import PROBABILITY
@@ -138,6 +139,16 @@ class MultiClass(Judged):
                 f"{who}: probabilities of {wrong} of {given.height} rows do not add up "
                 "to 1; train and score again"
             )
+
+    def told(self, given: pl.DataFrame) -> Told:
+        """See `Judged.told`: how likely the likeliest class is."""
+        chances = given.select(self.columns).to_numpy()
+        columns = [self.columns[at] for at in chances.argmax(axis=1)]
+        words = {
+            column: f"probability of {name}"
+            for column, name in zip(self.columns, self.classes, strict=True)
+        }
+        return Told(chances.max(axis=1), columns, words)
 
     def baselines(self, learned: Learned) -> dict[str, pl.DataFrame]:
         """Class shares, multinomial logistic regression and LightGBM on counts."""

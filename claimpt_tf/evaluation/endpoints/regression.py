@@ -20,6 +20,7 @@ from claimpt_tf.evaluation.endpoint_calibration import number_calibration
 from claimpt_tf.evaluation.endpoint_figures import number_figures
 from claimpt_tf.evaluation.endpoints.judged import Judged, Learned, Way, too_few
 from claimpt_tf.evaluation.evaluate import BASELINE_NAMES
+from claimpt_tf.evaluation.examples import Told
 from claimpt_tf.evaluation.number_plots import error_plot, tenths_plot
 from claimpt_tf.evaluation.rivals import COUNTS
 from claimpt_tf.tasks.attrition import SMALLEST_CELL
@@ -90,6 +91,12 @@ class Regression(Judged):
             **number_figures(rows, weights),
             **number_calibration(rows, weights),
         }
+
+    def told(self, given: pl.DataFrame) -> Told:
+        """See `Judged.told`."""
+        values = given[PREDICTION].to_numpy()
+        columns = [PREDICTION] * len(values)
+        return Told(values, columns, {PREDICTION: PREDICTION}, share=False)
 
     def baselines(self, learned: Learned) -> dict[str, pl.DataFrame]:
         """The training mean, ridge regression and LightGBM on counts."""

@@ -26,6 +26,7 @@ from claimpt_tf.evaluation.endpoints.judged import (
     too_few,
 )
 from claimpt_tf.evaluation.evaluate import BASELINE_NAMES
+from claimpt_tf.evaluation.examples import Told
 from claimpt_tf.evaluation.rivals import COUNTS
 from claimpt_tf.evaluation.survival_plots import fifths_plot, horizon_plot
 from claimpt_tf.evaluation.weighted import Floats
@@ -124,6 +125,13 @@ class TimeToEvent(Judged):
         """See `Judged.check`."""
         super().check(given, who)
         refuse_no_probabilities(given, who, self.columns)
+
+    def told(self, given: pl.DataFrame) -> Told:
+        """See `Judged.told`: the risk by the last horizon."""
+        day = f"{self.horizons[-1]:.0f}"
+        column = f"{_RISK}{day}d"
+        words = {column: f"risk by day {day}"}
+        return Told(given[column].to_numpy(), [column] * given.height, words)
 
     def baselines(self, learned: Learned) -> dict[str, pl.DataFrame]:
         """Kaplan and Meier's curve, a Cox model and LightGBM's rates on counts."""

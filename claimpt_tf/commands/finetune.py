@@ -38,6 +38,10 @@ import click
     help="All layers, all but the embeddings, or the head alone.",
 )  # fmt: skip
 @click.option("--unfreeze", is_flag=True, default=None, help="One more layer an epoch.")
+@click.option(
+    "--bags", type=click.IntRange(1, 20),
+    help="Networks to train, with further seeds; their scores are averaged.",
+)  # fmt: skip
 @click.option("--seed", type=int, help="Of everything random.")
 @click.option("--key-file", help="Key that hashes member ids, as at ingest.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")

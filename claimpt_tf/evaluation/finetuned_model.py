@@ -141,10 +141,6 @@ class FinetunedModel:
         for batch in with_rows(self._source(cohort, split), chosen):
             inputs = as_of(batch, batch["index_day"], self._limits)
             inputs = {name: inputs[name] for name in asked}
-            if inputs["visit_type"].shape[1] == 0:  # nobody has a visit to explain
-                bare = score(inputs).numpy().tolist()
-                found += [CodeShares(value, value, (), {}) for value in bare]
-                continue
             told = {name: one.numpy() for name, one in explain(inputs, score).items()}
             ids, types = inputs["code_ids"].numpy(), inputs["visit_type"].numpy()
             own = told["visit_share"] - told["code_share"].sum(axis=2)

@@ -58,7 +58,8 @@ def explain(inputs: Tensors, score: Callable[[Tensors], Any]) -> Tensors:
     forward, forward_size = _step_of(rank, count, steps, flat)
     backward, backward_size = _step_of(back, count, steps, flat)
 
-    most = tf.reduce_max(steps)
+    # A step at least, so that a batch without any visit has its place too.
+    most = tf.maximum(tf.reduce_max(steps), 1)
     # Row by row: no visit, then each order's first to last but one step, then all.
     scored = _scores(inputs, shape, (forward, backward), steps, most, score)
     reference, probability = scored[:, 0, 0], _full(scored, steps)
@@ -121,7 +122,8 @@ def _scores(
         some = [x[at * _CHUNK : (at + 1) * _CHUNK] for x in rows]
         kept = tf.gather_nd(both, tf.stack(some[:2], axis=1)) < some[2][:, None]
         real = tf.gather_nd(both, tf.stack(some[:2], axis=1)) >= 0
-        kept = tf.reshape(tf.logical_and(kept, real), [-1, shape[1], shape[2]])
+        size = [tf.size(some[0]), shape[1], shape[2]]  # -1 would not do for no visit
+        kept = tf.reshape(tf.logical_and(kept, real), size)
         part = {name: tf.gather(value, some[0]) for name, value in inputs.items()}
         return at + 1, found.write(at, score(_only(part, kept)))
 

@@ -101,7 +101,7 @@ class Adapted:
         fit_label_head(rows.logit, rows.state, rows.label, rows.patient).set_in(head)
         if self._trees:
             self._trees.learn(labelled)
-        calibrate(self.model, self.scorer, valid)
+        calibrate([self.model], self.scorer, valid)
 
 
 class _Trees:
@@ -166,14 +166,23 @@ def adapt(
     return adapted
 
 
-def calibrate(model: RiskModel, scorer: Scorer, valid: tf.data.Dataset) -> None:
-    """Sets the head so that held-out members' risks are calibrated (Platt)."""
+def calibrate(
+    models: Sequence[RiskModel], scorer: Scorer, valid: tf.data.Dataset
+) -> None:
+    """Sets heads so that held-out members' risks are calibrated (Platt).
+
+    Args:
+      models: Of `risk_model`; of several the mean logit is calibrated.
+      scorer: Scores with them.
+      valid: Batches of transformed labelled examples of held-out members.
+    """
     held_out = scorer(valid)
     slope, intercept = platt(held_out.logit, held_out.label)
-    head = model.get_layer("risk_head")
-    head.scale.assign(head.scale * slope)
-    head.shift.assign(head.shift * slope + intercept)
-    head.correction.assign(head.correction * slope)
+    for model in models:
+        head = model.get_layer("risk_head")
+        head.scale.assign(head.scale * slope)
+        head.shift.assign(head.shift * slope + intercept)
+        head.correction.assign(head.correction * slope)
 
 
 def latest_rows(source: tf.data.Dataset) -> np.ndarray:

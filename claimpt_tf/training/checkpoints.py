@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import time
 import zipfile
@@ -53,6 +54,15 @@ class CheckpointFile:
         self.path, self.minutes = path, minutes
         self.identity = json.loads(json.dumps(dict(identity)))  # as it is read back
         self._written = time.monotonic()
+
+    def numbered(self, number: int) -> CheckpointFile:
+        """The file of a further training of the same run; 0 is this one."""
+        if number == 0:
+            return self
+        root, extension = os.path.splitext(self.path)
+        return CheckpointFile(
+            f"{root}-{number}{extension}", self.identity, self.minutes
+        )
 
     def due(self) -> bool:
         """Whether it is time for another one."""

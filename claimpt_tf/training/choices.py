@@ -190,6 +190,8 @@ class FinetuneConfig(BaseModel):
       trees: Whether `adapt` grows trees on decayed counts beside the network.
       foreknown: Whether the heads of `labels` and `head` begin with what pre-training
         knows of the outcome's own codes (`claimpt_tf.training.foreknowledge`).
+      bags: Networks that are trained from the same start, with seeds from `seed` on;
+        their scores are averaged.
       max_visits: Latest visits that are read.
       max_codes: Codes a visit.
       patience: Epochs without a better validation loss before stopping.
@@ -213,6 +215,7 @@ class FinetuneConfig(BaseModel):
     most_rehearsed: int = Field(50_000, ge=0)
     trees: bool = True
     foreknown: bool = True
+    bags: int = Field(1, ge=1, le=20)
     max_visits: int = Field(64, ge=2)
     max_codes: int = Field(10, ge=1)
     patience: int = Field(2, ge=1)

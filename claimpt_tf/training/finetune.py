@@ -115,7 +115,7 @@ def finetune(
         adapted.fit(chosen, valid)
         return adapted.model, recipe, adapted.scorer
     # A member's earlier windows were trained on, so training rows look too certain.
-    calibrate(model, scorer, valid)
+    calibrate([model], scorer, valid)
     return model, recipe, scorer
 
 

@@ -17,12 +17,14 @@ import tensorflow as tf
 
 import claimpt_tf
 from claimpt_tf.errors import ArtifactError
+from claimpt_tf.models.bag import bag
 from claimpt_tf.tasks.attrition import check_enough
 from claimpt_tf.tasks.draws import ranks
 from claimpt_tf.tasks.shots import shots as draw_shots
 from claimpt_tf.tasks.spec import Task
 from claimpt_tf.tasks.transform import build_cohort
 from claimpt_tf.tasks.unlabelled import UNLABELLED
+from claimpt_tf.training.adaptation import calibrate
 from claimpt_tf.training.checkpoints import CHECKPOINT_FILE, CheckpointFile
 from claimpt_tf.training.choices import FinetuneConfig, Question
 from claimpt_tf.training.endpoints.registry import endpoint_for
@@ -40,6 +42,7 @@ from claimpt_tf.training.run_folder import check_free
 from claimpt_tf.training.scores import (
     PREDICTIONS_FILE,
     Scored,
+    Scorer,
     predictions_table,
     risk_columns,
     write_parquet,
@@ -135,7 +138,8 @@ def finetune_run(
         "seconds": round(time.monotonic() - begun, 1),
     }
     write_text(str(folder / CONFIG_FILE), json.dumps(facts, indent=1) + "\n")
-    checkpoint.remove()
+    for number in range(config.bags):
+        checkpoint.numbered(number).remove()
     return facts
 
 
@@ -149,7 +153,8 @@ class Finetuned:
     """What fine-tuning made.
 
     Attributes:
-      model: Of `risk_model`, or of `endpoint_model` where labels are not yes or no.
+      model: Of `risk_model`, or of `endpoint_model` where labels are not yes or no; a
+        `bag` of several.
       recipe: The recipe that was followed.
       predictions: One row a labelled row of every split.
       notes: What a person should know.
@@ -212,19 +217,12 @@ def finetune_and_score(
         rest = ~np.isin(ids["train"], ids["train"][held])
         valid, train = with_rows(train, held), with_rows(train, rest)
         labelled = labelled[rest]
-    columns: Callable[[str, Scored], Mapping[str, Any]]
-    if task.label_kind == "binary":
-        model, recipe, scorer = finetune(
-            network, train, valid, question_of(task), config, log_dir,
-            None if labelled.all() else labelled, checkpoint, unlabelled, codes, start,
-        )  # fmt: skip
-        columns, facts = risk_columns, {}
-    else:  # there is no outcome whose windows could be rehearsed
-        chosen = train if labelled.all() else with_rows(train, labelled)
+    columns: Callable[[str, Scored], Mapping[str, Any]] = risk_columns
+    facts: dict[str, Any] = {}
+    chosen = train if labelled.all() else with_rows(train, labelled)
+    if task.label_kind != "binary":
         endpoint = endpoint_for(task.label_kind).of(task, chosen)
-        model, recipe, scorer = finetune_endpoint(
-            network, chosen, valid, endpoint, config, log_dir, checkpoint
-        )
+        facts = endpoint.describe()
 
         def columns(split: str, rows: Scored) -> dict[str, Any]:
             return {
@@ -232,7 +230,31 @@ def finetune_and_score(
                 **endpoint.labels(filled[split]),
             }
 
-        facts = endpoint.describe()
+    def trained(number: int, network: Any) -> tuple[keras.Model, str, Scorer]:
+        """A network, the recipe that was followed, and what scores with it."""
+        own = config.model_copy(update={"seed": config.seed + number})
+        kept = checkpoint and checkpoint.numbered(number)
+        logs = log_dir and (f"{log_dir}/bag_{number}" if number else log_dir)
+        if task.label_kind == "binary":
+            return finetune(
+                network, train, valid, question_of(task), own, logs,
+                None if labelled.all() else labelled, kept, unlabelled, codes, start,
+            )  # fmt: skip
+        # There is no outcome whose windows could be rehearsed.
+        return finetune_endpoint(network, chosen, valid, endpoint, own, logs, kept)
+
+    begun = network.get_weights()
+    model, recipe, scorer = trained(0, network)
+    if config.bags > 1:
+        members = [model]
+        for number in range(1, config.bags):
+            further = type(network).from_config(network.get_config())
+            further.set_weights(begun)
+            members.append(trained(number, further)[0])
+        model = bag(members)
+        scorer = Scorer(model, config.limits)
+        if task.label_kind == "binary":
+            calibrate(members, scorer, valid)
     scored = {split: scorer(one) for split, one in filled.items()}
     return Finetuned(model, recipe, predictions_table(scored, columns), notes, facts)
 

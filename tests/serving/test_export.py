@@ -198,6 +198,12 @@ def test_shares_are_what_each_code_adds(risk: Any) -> None:
         assert found["visit_share"][0, 0] == pytest.approx(share[0], abs=1e-6)
         assert found["code_share"][0, 0, 0] == pytest.approx(share[1], abs=1e-6)
 
+        # Nobody in the batch has a visit.
+        found = session.run("explain", to_predict_inputs([{**person, "visits": []}]))
+        assert found["probability"][0] == found["reference"][0]
+        assert found["probability"][0] == pytest.approx(score(), abs=1e-6)
+        assert not found["visit_share"].any() and not found["code_share"].any()
+
         # What the network is not shown has no share: later visits, codes past the cut.
         cut = to_predict_inputs([{**person, "visits": [first, other, late]}])
         cut["index_day"] -= 10

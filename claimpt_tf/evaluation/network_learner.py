@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,7 +53,8 @@ class NetworkLearner:
         config: choices; the recipe is not `auto`.
         fresh: begin with new weights, of the base's own network (`SAME`) or of a
             preset.
-        adaptations: how many networks are adapted; replicates take turns with them.
+        adaptations: how many networks are adapted, at least as many as `config.bags`;
+            replicates take turns with them.
     """
 
     def __init__(
@@ -70,12 +72,14 @@ class NetworkLearner:
         self._files = tuple((split, tuple(some)) for split, some in files.items())
         self._task, self._question = task, question_of(task)
         self._config, self._fresh = config, fresh
-        self._adaptations = adaptations
+        self._adaptations = max(adaptations, config.bags)
         self._adapted: dict[int, Adapted] = {}
         self._kept: dict[int, KeptScorer] = {}
 
     def shared(self, seed: int) -> str:
         """See `claimpt_tf.evaluation.cells.Learner.shared`."""
+        if self._config.bags > 1:
+            return "bags"
         return str(seed % self._adaptations)
 
     def scores(self, chosen: NDArray[np.bool_], seed: int) -> Floats:
@@ -83,8 +87,10 @@ class NetworkLearner:
         _, sources = read_base(self._base, self._files)
         labelled = with_rows(sources["train"], chosen)
         fit = self._by_past if self._config.recipe == "adapt" else self._by_labels
-        rows = fit(labelled, sources, seed)
-        return np.asarray(risk_columns(self._scored, rows)["probability"])
+        bags = self._config.bags
+        rows = [fit(labelled, sources, seed * bags + n) for n in range(bags)]
+        mean = replace(rows[0], logit=np.mean([one.logit for one in rows], axis=0))
+        return np.asarray(risk_columns(self._scored, mean)["probability"])
 
     def _by_past(
         self, labelled: tf.data.Dataset, sources: Mapping[str, Any], seed: int

@@ -16,7 +16,7 @@ from claimpt_tf.training.finetune_run import CONFIG_FILE
 _CHOSEN: Final = ("capacity", "threshold", "replicates", "seed")
 _TUNED: Final = (
     "recipe", "epochs", "batch_size", "learning_rate", "layer_decay", "schedule",
-    "train", "unfreeze", "seed",
+    "train", "unfreeze", "bags", "seed",
 )  # fmt: skip
 
 

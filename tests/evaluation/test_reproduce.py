@@ -24,7 +24,9 @@ def test_commands_are_understood_and_tell_what_was_chosen(tmp_path: Path) -> Non
     base = tmp_path / "base"
     base.mkdir()
     (base / "config.json").write_text('{"choices": {"preset": "small", "epochs": 6}}')
-    choices = FinetuneConfig(learning_rate=2e-3, unfreeze=True, seed=3).model_dump()
+    choices = FinetuneConfig(
+        learning_rate=2e-3, unfreeze=True, bags=3, seed=4
+    ).model_dump()
     facts = {"base": str(base), "choices": choices, "shots": 4, "fresh": True}
     task = load_task("self_harm")
     trained, tuned = training_commands(str(tmp_path / "r2"), facts, task)
@@ -37,7 +39,8 @@ def test_commands_are_understood_and_tell_what_was_chosen(tmp_path: Path) -> Non
     told = options_of(trained)
     assert (told["preset"], told["epochs"], told["output"]) == ("small", 6, "base")
     told = options_of(tuned)
-    assert told["learning_rate"] == 2e-3 and told["unfreeze"] and told["seed"] == 3
+    assert told["learning_rate"] == 2e-3 and told["unfreeze"]
+    assert told["bags"] == 3 and told["seed"] == 4
     assert told["shots"] == 4 and told["fresh"] and told["task"] == "self_harm"
     assert told["layer_decay"] is None and told["recipe"] is None
     told = options_of(judged)

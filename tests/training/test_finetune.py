@@ -10,17 +10,20 @@ import numpy as np
 import polars as pl
 import pytest
 import tensorflow as tf
+from scipy.special import logit
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from claimpt_tf.errors import TaskError
 from claimpt_tf.models.decayed_counts import DecayedCounts
 from claimpt_tf.models.presets import backbone
 from claimpt_tf.models.risk_model import RiskModel, risk_model
+from claimpt_tf.tasks.spec import load_task
 from claimpt_tf.training.adaptation import latest_rows
 from claimpt_tf.training.adapter import Adapter
 from claimpt_tf.training.batches import READ_BATCH, dated_batches
 from claimpt_tf.training.choices import FinetuneConfig, Limits, Question
 from claimpt_tf.training.finetune import finetune
+from claimpt_tf.training.finetune_run import finetune_and_score, save_finetuned
 from claimpt_tf.training.kept_scores import KeptScorer
 from claimpt_tf.training.scores import Scorer, predictions_table
 from claimpt_tf.training.sources import with_rows
@@ -51,9 +54,9 @@ def labelled(seed: int = 0) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensors(both)
 
 
-def network() -> keras.Model:
+def network(**changes: float) -> keras.Model:
     keras.utils.set_random_seed(1)
-    return backbone("tiny", 30, 30)
+    return backbone("tiny", 30, 30, **changes)
 
 
 def test_the_latest_row_of_each_member() -> None:
@@ -116,6 +119,31 @@ def test_labels_that_may_not_be_used_are_not(recipe: str) -> None:
         assert followed == recipe
         logits.append(scorer(labelled(5)).logit)
     np.testing.assert_allclose(logits[0], logits[1], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_bag_is_the_mean_of_its_networks(tmp_path: Path) -> None:
+    """Saved and loaded too, and exactly the networks of its seeds."""
+    config = FinetuneConfig(recipe="labels", epochs=1, batch_size=16, seed=3)
+    sources = {"train": labelled(), "eval": labelled(9)}
+    task = load_task("asthma_exacerbation")
+
+    def logits(**changes: int) -> np.ndarray:
+        made = finetune_and_score(
+            network(dropout=0.0), sources, task, config.model_copy(update=changes)
+        )
+        save_finetuned(made, str(tmp_path))
+        return logit(made.predictions["probability"].to_numpy())
+
+    single = np.stack([logits(seed=seed) for seed in (3, 4)])
+    found = logits(bags=2)
+    assert np.abs(single[0] - single[1]).max() > 0.01
+    # Calibrated once more, so equal up to a line.
+    slope, shift = np.polyfit(single.mean(axis=0), found, 1)
+    np.testing.assert_allclose(found, slope * single.mean(axis=0) + shift, atol=1e-4)
+    loaded = keras.saving.load_model(tmp_path / "classifier.keras")
+    again = [Scorer(loaded, config.limits)(one).logit for one in sources.values()]
+    np.testing.assert_allclose(np.concatenate(again), found, atol=1e-4)
 
 
 def test_one_class_is_refused() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
@@ -104,7 +105,7 @@ def _intercept(logit: np.ndarray, label: np.ndarray) -> float:
     low, high = -20.0, 20.0
     for _ in range(60):
         middle = (low + high) / 2
-        mean = np.mean(1 / (1 + np.exp(-(logit + middle))))
+        mean = np.mean(expit(logit + middle))
         low, high = (middle, high) if mean < label.mean() else (low, middle)
     return low
 

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import polars as pl
 import tensorflow as tf
+from scipy.special import expit
 
 from claimpt_tf.training.choices import Limits
 from claimpt_tf.training.inputs import as_of
@@ -95,7 +96,7 @@ def risk_columns(split: str, rows: Scored) -> dict[str, Any]:
     """Probability (Float64) and label (Int8) of rows with yes or no."""
     del split
     return {
-        "probability": 1 / (1 + np.exp(-rows.logit.astype(np.float64))),
+        "probability": expit(rows.logit.astype(np.float64)),
         "label": rows.label.astype(np.int8),
     }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from scipy.special import logit
 
 from claimpt_tf.errors import ArtifactError, TaskError
 from claimpt_tf.evaluation.elsewhere import evaluate_elsewhere
@@ -17,8 +18,9 @@ from claimpt_tf.evaluation.evaluate import MODEL, Choices
 from claimpt_tf.evaluation.evaluate_run import evaluate_run
 from claimpt_tf.evaluation.finetuned_model import FinetunedModel
 from claimpt_tf.evaluation.finetuned_run import labelled_rows, read_run
+from claimpt_tf.evaluation.network_learner import SAME
 from claimpt_tf.evaluation.other_records import Asked, later, strangers
-from claimpt_tf.evaluation.run_networks import GRU, PAPER, SCRATCH
+from claimpt_tf.evaluation.run_networks import GRU, PAPER, SCRATCH, network_of
 from claimpt_tf.tasks.spec import load_task
 from claimpt_tf.training.choices import FinetuneConfig
 from claimpt_tf.visits.records import read_records, write_records
@@ -116,6 +118,20 @@ def test_one_command_gives_page_and_reasons(folder: Path, tmp_path: Path) -> Non
     assert list((tmp_path / "e" / "logs").iterdir())
     with pytest.raises(ArtifactError, match="holds an evaluation"):
         evaluate_run(str(folder), str(tmp_path / "e"), CHOICES)
+
+
+def test_a_learner_of_bags_averages_its_networks(folder: Path) -> None:
+    found = read_run(str(folder))
+    every = np.ones(found.rows["train"].height, bool)
+
+    def scores(bags: int, seed: int) -> np.ndarray:
+        config = FinetuneConfig(recipe="head", bags=bags)
+        learner = network_of(str(folder), found, "x", fresh=SAME, config=config)
+        return logit(learner.scores(every, seed))
+
+    apart = np.stack([scores(1, seed) for seed in (2, 3)])
+    assert np.abs(apart[0] - apart[1]).max() > 0.01
+    np.testing.assert_allclose(scores(2, 1), apart.mean(axis=0), atol=1e-4)
 
 
 def test_elsewhere_stands_beside_counts_of_home_and_there(

@@ -204,19 +204,11 @@ def finetune_and_score(
     filled = {split: one for split, one in sources.items() if len(ids[split])}
     if "train" not in filled:
         raise ArtifactError("no labelled row is in the split train: nothing to learn")
-    train, valid = filled["train"], filled.get("eval")
-    notes: tuple[str, ...] = ()
     if labelled is None:
         labelled = np.ones(len(ids["train"]), bool)
-    if valid is None:
-        held = labelled & held_out(ids["train"], labelled, config.seed)
-        notes = (
-            "no labelled row is in the split eval: a fifth of the labelled training "
-            "members is held out for early stopping and calibration",
-        )
-        rest = ~np.isin(ids["train"], ids["train"][held])
-        valid, train = with_rows(train, held), with_rows(train, rest)
-        labelled = labelled[rest]
+    train, valid, labelled, notes = _train_and_eval(
+        filled, ids["train"], labelled, config.seed
+    )
     columns: Callable[[str, Scored], Mapping[str, Any]] = risk_columns
     facts: dict[str, Any] = {}
     chosen = train if labelled.all() else with_rows(train, labelled)
@@ -243,20 +235,53 @@ def finetune_and_score(
         # There is no outcome whose windows could be rehearsed.
         return finetune_endpoint(network, chosen, valid, endpoint, own, logs, kept)
 
-    begun = network.get_weights()
-    model, recipe, scorer = trained(0, network)
-    if config.bags > 1:
-        members = [model]
-        for number in range(1, config.bags):
-            further = type(network).from_config(network.get_config())
-            further.set_weights(begun)
-            members.append(trained(number, further)[0])
-        model = bag(members)
-        scorer = Scorer(model, config.limits)
-        if task.label_kind == "binary":
-            calibrate(members, scorer, valid)
+    model, recipe, scorer = _bagged(
+        network, trained, config, valid if task.label_kind == "binary" else None
+    )
     scored = {split: scorer(one) for split, one in filled.items()}
     return Finetuned(model, recipe, predictions_table(scored, columns), notes, facts)
+
+
+def _train_and_eval(
+    filled: Mapping[str, tf.data.Dataset],
+    patients: np.ndarray,
+    labelled: np.ndarray,
+    seed: int,
+) -> tuple[tf.data.Dataset, tf.data.Dataset, np.ndarray, tuple[str, ...]]:
+    """What is learned from, what stops it early, whose labels, and what to note."""
+    train = filled["train"]
+    if "eval" in filled:
+        return train, filled["eval"], labelled, ()
+    held = labelled & held_out(patients, labelled, seed)
+    rest = ~np.isin(patients, patients[held])
+    note = (
+        "no labelled row is in the split eval: a fifth of the labelled training "
+        "members is held out for early stopping and calibration"
+    )
+    return with_rows(train, rest), with_rows(train, held), labelled[rest], (note,)
+
+
+def _bagged(
+    network: Any,
+    trained: Callable[[int, Any], tuple[keras.Model, str, Scorer]],
+    config: FinetuneConfig,
+    calibrated_on: tf.data.Dataset | None,
+) -> tuple[keras.Model, str, Scorer]:
+    """Several networks from the same start as one model; of one, itself."""
+    begun = network.get_weights()
+    model, recipe, scorer = trained(0, network)
+    if config.bags == 1:
+        return model, recipe, scorer
+    members = [model]
+    for number in range(1, config.bags):
+        further = type(network).from_config(network.get_config())
+        further.set_weights(begun)
+        members.append(trained(number, further)[0])
+    model = bag(members)
+    scorer = Scorer(model, config.limits)
+    if calibrated_on is not None:
+        calibrate(members, scorer, calibrated_on)
+    return model, recipe, scorer
 
 
 def held_out(patients: np.ndarray, labelled: np.ndarray, seed: int) -> np.ndarray:

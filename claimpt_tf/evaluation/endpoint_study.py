@@ -63,11 +63,6 @@ class RivalLearner:
         """See `claimpt_tf.evaluation.cells.Learner.scores`."""
         return self._rivals.of(chosen, seed)[self.name]
 
-    def shared(self, seed: int) -> str:
-        """All draws go to one process: a baseline takes seconds."""
-        del seed
-        return self.name
-
 
 def run_endpoint_study(
     run: str,

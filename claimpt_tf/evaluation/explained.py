@@ -53,16 +53,21 @@ def explained_examples(
     order = np.argsort(-told.values, kind="stable")
     if among is not None:
         order = order[among[order]]
-    common, persons, found = common_codes(rows), persons_of(rows), []
-    for share, place in PLACES:
-        row = int(order[int(share * len(order))])
-        column = told.columns[row]
-        (shares,) = model.code_shares(
-            cohort, "test", np.arange(len(order)) == row, column
+    picked = [int(order[int(share * len(order))]) for share, _ in PLACES]
+    at: dict[int, CodeShares] = {}
+    for column in {told.columns[row] for row in picked}:
+        chosen = np.zeros(rows.height, bool)
+        chosen[[row for row in picked if told.columns[row] == column]] = True
+        shares = model.code_shares(cohort, "test", chosen, column)
+        at |= dict(zip(np.flatnonzero(chosen).tolist(), shares, strict=True))
+    common, persons = common_codes(rows), persons_of(rows)
+    return [
+        example_of(
+            f"{place}{persons[row]}", at[row], common, at_visits,
+            told.words[told.columns[row]], told.share,
         )
-        title, what = f"{place}{persons[row]}", told.words[column]
-        found.append(example_of(title, shares, common, at_visits, what, told.share))
-    return found
+        for row, (_, place) in zip(picked, PLACES, strict=True)
+    ]  # fmt: skip
 
 
 def example_of(

@@ -268,10 +268,10 @@ def _bagged(
     calibrated_on: tf.data.Dataset | None,
 ) -> tuple[keras.Model, str, Scorer]:
     """Several networks from the same start as one model; of one, itself."""
-    begun = network.get_weights()
-    model, recipe, scorer = trained(0, network)
     if config.bags == 1:
-        return model, recipe, scorer
+        return trained(0, network)
+    begun = network.get_weights()
+    model, recipe, _ = trained(0, network)
     members = [model]
     for number in range(1, config.bags):
         further = type(network).from_config(network.get_config())

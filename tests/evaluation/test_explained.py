@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from claimpt_tf.evaluation.examples import NO_CODE, NO_VISIT
-from claimpt_tf.evaluation.explained import example_of
+from claimpt_tf.evaluation.examples import NO_CODE, NO_VISIT, Told
+from claimpt_tf.evaluation.explained import example_of, explained_examples
 from claimpt_tf.evaluation.finetuned_model import CodeShares
 from claimpt_tf.serving.explanations import CodeShare
 
@@ -54,3 +57,27 @@ def test_numbers_are_told_in_their_own_units() -> None:
         "1,300", "\N{MINUS SIGN}65.5", "+0", "1,234",
     ]  # fmt: skip
     assert found.rows()[-1][0] == "prediction"
+
+
+def test_only_rows_among_those_asked_for_are_explained(make_labelled) -> None:
+    """The last of the rows are allowed only; each is explained by its own column."""
+    rows = make_labelled(60, seed=1)
+    columns = ["a", "b"] * (rows.height // 2) + ["a"] * (rows.height % 2)
+    among = np.arange(rows.height) >= rows.height - 30
+    asked = {}
+
+    class Model:
+        def code_shares(self, cohort, split, chosen, column):
+            assert len(chosen) == rows.height
+            found = np.flatnonzero(chosen)
+            asked.update(dict.fromkeys(found.tolist(), column))
+            return [CodeShares(float(row), 0.0, (), {}) for row in found]
+
+    values = np.linspace(1, 0, rows.height)
+    told = Told(values, columns, {"a": "A", "b": "B"}, share=False)
+    found = explained_examples(Model(), Path(), rows, told, among)  # type: ignore[arg-type]
+    first = rows.height - 30
+    picked = [first, first + 4, first + 15]
+    assert [one.value for one in found] == picked
+    assert asked == {row: columns[row] for row in picked}
+    assert [one.what for one in found] == [columns[row].upper() for row in picked]

@@ -18,13 +18,10 @@ from claimpt_tf.evaluation.evaluate import (
 )
 from claimpt_tf.evaluation.evaluate_run import (
     LOG_FOLDER,
-    refuse_an_old,
     refuse_one_class,
     told_facts,
 )
 from claimpt_tf.evaluation.examples import Told
-from claimpt_tf.evaluation.explained import explained_examples
-from claimpt_tf.evaluation.finetuned_run import read_run
 from claimpt_tf.evaluation.hparams import hparams_of, write_hparams
 from claimpt_tf.evaluation.other_records import (
     HOME,
@@ -39,6 +36,7 @@ from claimpt_tf.evaluation.rivals import described
 from claimpt_tf.evaluation.story import Story
 from claimpt_tf.evaluation.truth import BEST
 from claimpt_tf.evaluation.weighted import Floats
+from claimpt_tf.training.scores import RISK
 
 
 def evaluate_elsewhere(
@@ -74,11 +72,8 @@ def evaluate_elsewhere(
         TaskError: labels that are not yes or no or all the same, or later dates that
             the run's own labels reach.
     """
-    refuse_an_old(output)
-    say(f"reading {run}")
-    home = read_run(run)
-    there = other_records(run, home, asked, output, say)
-    task, test, notes = there.task, there.test.examples, there.notes
+    there = other_records(run, asked, output, say=say)
+    home, task, test, notes = there.home, there.task, there.test.examples, there.notes
     refuse_one_class(test)
     valid = None
     if there.held_out is not None:
@@ -119,14 +114,7 @@ def evaluate_elsewhere(
             ),
         ),
         notes=tuple(notes),
-        examples=explained_examples(
-            there.model,
-            there.cohort,
-            there.every.examples,
-            Told.risk(_risk(there.every)),
-            there.own,
-            task.index.kind == "each_visit",
-        ),
+        examples=there.examples(Told.risk(_risk(there.every))),
         split=asked.split(),
     )  # fmt: skip
     say(f"{choices.replicates:,} bootstrap replicates of {len(scores)} models")
@@ -137,7 +125,7 @@ def evaluate_elsewhere(
 
 
 def _risk(rows: Rows) -> Floats:
-    return rows.given["probability"].to_numpy()
+    return rows.given[RISK].to_numpy()
 
 
 def _local(

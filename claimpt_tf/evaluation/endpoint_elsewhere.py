@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -17,10 +17,7 @@ from claimpt_tf.evaluation.evaluate_endpoint import (
     labelled_members,
     write_endpoint_evaluation,
 )
-from claimpt_tf.evaluation.evaluate_run import LOG_FOLDER, refuse_an_old, told_facts
-from claimpt_tf.evaluation.examples import Example
-from claimpt_tf.evaluation.explained import explained_examples
-from claimpt_tf.evaluation.finetuned_run import read_run
+from claimpt_tf.evaluation.evaluate_run import LOG_FOLDER, told_facts
 from claimpt_tf.evaluation.hparams import hparams_of, write_hparams
 from claimpt_tf.evaluation.other_records import (
     HOME,
@@ -64,11 +61,8 @@ def evaluate_endpoint_elsewhere(
         TaskError: labels that are yes or no, or all the same, or later dates that the
             run's own labels reach.
     """
-    refuse_an_old(output)
-    say(f"reading {run}")
-    home = read_run(run, JUDGED)
-    there = other_records(run, home, asked, output, say)
-    test, valid = there.test, there.held_out
+    there = other_records(run, asked, output, JUDGED, say)
+    home, test, valid = there.home, there.test, there.held_out
     judged = JUDGED[home.kind](test.given.columns)
     truth = judged.truth(test.examples)
     judged.refuse(truth)
@@ -98,7 +92,7 @@ def evaluate_endpoint_elsewhere(
             ),
         ),
         notes=tuple(there.notes),
-        examples=_examples(judged, there),
+        examples=there.examples(judged.told(there.every.given)),
         split=asked.split(),
     )
     say(f"{choices.replicates:,} bootstrap replicates of {len(predictions)} models")
@@ -109,16 +103,6 @@ def evaluate_endpoint_elsewhere(
     told = {**hparams_of(home.facts), "split": asked.name}
     write_hparams(Path(output) / LOG_FOLDER, told, compared.points())
     return compared
-
-
-def _examples(judged: Judged, there: OtherRecords) -> Sequence[Example]:
-    told = judged.told(there.every.given)
-    if told is None:
-        return ()
-    return explained_examples(
-        there.model, there.cohort, there.every.examples, told, there.own,
-        there.task.index.kind == "each_visit",
-    )  # fmt: skip
 
 
 def _local(

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from claimpt_tf.claims.privacy import load_key
-from claimpt_tf.errors import InputError, TaskError
+from claimpt_tf.errors import ArtifactError, InputError, TaskError
 from claimpt_tf.evaluation.baselines import (
     BASELINES,
     LIGHTGBM,
@@ -25,6 +25,7 @@ from claimpt_tf.evaluation.baselines import (
 from claimpt_tf.evaluation.bootstrap import REPLICATES
 from claimpt_tf.evaluation.compare import compare
 from claimpt_tf.evaluation.comparison import Comparison, write_metrics
+from claimpt_tf.evaluation.endpoint_recalibration import Recalibrated
 from claimpt_tf.evaluation.history_model import HistoryModel
 from claimpt_tf.evaluation.metrics import CAPACITY
 from claimpt_tf.evaluation.model_card import write_card
@@ -152,13 +153,38 @@ def write_evaluation(
     )
     write_predictions(place / PREDICTIONS_FILE, judged, test, "test")
     if fitted is not None:
-        text = json.dumps({main: fitted.to_dict()}, indent=1) + "\n"
-        write_text(str(place / RECALIBRATION_FILE), text)
+        write_recalibration(place, main, fitted)
     story = replace(story, notes=notes)
     write_report(place / REPORT_FILE, found, judged, test, story)
     write_card(place / CARD_FILE, found, story)
     write_metrics(found, place / METRICS_FILE)  # last: it tells that all is there
     return found
+
+
+def refuse_an_old(output: str) -> None:
+    """Refuses a folder that holds an evaluation.
+
+    Raises:
+        ArtifactError: it does.
+    """
+    if (Path(output) / METRICS_FILE).exists():
+        raise ArtifactError(
+            f"{output} holds an evaluation; choose another --output or remove it"
+        )
+
+
+def write_recalibration(
+    folder: Path, model: str, fitted: Recalibration | Recalibrated
+) -> None:
+    """Writes `recalibration.json`.
+
+    Args:
+        folder: of the evaluation.
+        model: what was recalibrated.
+        fitted: how.
+    """
+    text = json.dumps({model: fitted.to_dict()}, indent=1) + "\n"
+    write_text(str(folder / RECALIBRATION_FILE), text)
 
 
 def baseline_scores(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -25,18 +24,19 @@ from claimpt_tf.evaluation.evaluate import (
     CARD_FILE,
     METRICS_FILE,
     MODEL,
-    RECALIBRATION_FILE,
     REPORT_FILE,
     Choices,
+    refuse_an_old,
+    write_recalibration,
 )
 from claimpt_tf.evaluation.evaluate_run import (
     LOG_FOLDER,
     Say,
     examples_of,
     options_of,
-    refuse_an_old,
     told_facts,
 )
+from claimpt_tf.evaluation.examples import Example
 from claimpt_tf.evaluation.finetuned_run import FinetunedRun, predictions_of, read_run
 from claimpt_tf.evaluation.hparams import hparams_of, write_hparams
 from claimpt_tf.evaluation.model_card import write_card
@@ -47,7 +47,6 @@ from claimpt_tf.evaluation.run_study import Study
 from claimpt_tf.evaluation.story import Story
 from claimpt_tf.evaluation.subgroups import groupings_of
 from claimpt_tf.tasks.shots import shots as draw_shots
-from claimpt_tf.training.pretrain import write_text
 from claimpt_tf.training.scores import PREDICTIONS_FILE, write_parquet
 
 RECALIBRATED: Final = "recalibrated"
@@ -94,7 +93,7 @@ def evaluate_endpoint_run(
     path = Path(run) / PREDICTIONS_FILE
     table = pl.read_parquet(path)
     kind = JUDGED[found.kind]
-    columns = [name for name in table.columns if kind.is_prediction(name)]
+    columns = kind.predicted(table.columns)
     if not columns:
         raise ArtifactError(f"{path} has no predictions of {found.kind} labels")
     judged = kind(columns)
@@ -123,8 +122,10 @@ def evaluate_endpoint_run(
     learning = None
     if study is not None:
         learning = run_endpoint_study(run, found, judged, output, study, choices, say)
+    examples: Sequence[Example] = ()
     if (told := judged.told(given)) is not None:
         say("explaining examples")
+        examples = examples_of(run, found, told, say)
     say(f"{choices.replicates:,} bootstrap replicates of {len(predictions)} models")
     story = Story(
         found.task,
@@ -147,7 +148,7 @@ def evaluate_endpoint_run(
             ),
         ),
         notes=tuple(found.facts.get("notes", ())),
-        examples=() if told is None else examples_of(run, found, told, say),
+        examples=examples,
         learning=learning,
     )
     compared = write_endpoint_evaluation(
@@ -195,8 +196,7 @@ def write_endpoint_evaluation(
                 raise TaskError("there is no validation split")
             fitted = FITS[judged.kind](*valid)
             predictions[f"{main}, {RECALIBRATED}"] = fitted(predictions[main])
-            text = json.dumps({main: fitted.to_dict()}, indent=1) + "\n"
-            write_text(str(place / RECALIBRATION_FILE), text)
+            write_recalibration(place, main, fitted)
         except TaskError as error:
             notes.append(f"not recalibrated: {error}")
     story = replace(story, notes=notes)

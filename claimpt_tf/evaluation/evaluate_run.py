@@ -9,13 +9,13 @@ from typing import Any, Final
 import polars as pl
 from numpy.typing import ArrayLike
 
-from claimpt_tf.errors import ArtifactError, ClaimPTError, TaskError
+from claimpt_tf.errors import ClaimPTError, TaskError
 from claimpt_tf.evaluation.comparison import Comparison
 from claimpt_tf.evaluation.evaluate import (
-    METRICS_FILE,
     MODEL,
     Choices,
     baseline_scores,
+    refuse_an_old,
     true_risk,
     write_evaluation,
 )
@@ -121,18 +121,6 @@ def evaluate_run(
     judged = write_evaluation(output, scores, test, story, choices, valid)
     write_hparams(Path(output) / LOG_FOLDER, hparams_of(found.facts), judged.points())
     return judged
-
-
-def refuse_an_old(output: str) -> None:
-    """Refuses a folder that holds an evaluation.
-
-    Raises:
-        ArtifactError: it does.
-    """
-    if (Path(output) / METRICS_FILE).exists():
-        raise ArtifactError(
-            f"{output} holds an evaluation; choose another --output or remove it"
-        )
 
 
 def refuse_one_class(test: pl.DataFrame) -> None:

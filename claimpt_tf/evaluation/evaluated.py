@@ -12,9 +12,8 @@ from claimpt_tf.errors import ArtifactError
 from claimpt_tf.evaluation.comparison import BINARY, Comparison
 from claimpt_tf.evaluation.endpoints.registry import JUDGED
 from claimpt_tf.evaluation.evaluate import METRICS_FILE
-from claimpt_tf.training.scores import PREDICTIONS_FILE
+from claimpt_tf.training.scores import PREDICTIONS_FILE, RISK
 
-PROBABILITY: Final = "probability"  # the column of yes-or-no predictions
 _WITHIN: Final = ("", "evaluation", "report")  # where a run keeps its evaluation
 _ROW: Final = ("patient_id", "index_date", "label_row")
 _OF_TABLE: Final = (*_ROW, "split", "model")
@@ -80,11 +79,11 @@ def read_evaluated(folder: str, model: str | None = None) -> Evaluated:
     table = pl.read_parquet(path)
     keys = [name for name in _ROW if name in table.columns]
     if found.kind == BINARY:
-        predictions = [PROBABILITY]
-        table = table.select(*keys, "label", pl.col(chosen).alias(PROBABILITY))
+        predictions = [RISK]
+        table = table.select(*keys, "label", pl.col(chosen).alias(RISK))
     else:
         columns = [name for name in table.columns if name not in _OF_TABLE]
-        predictions = [n for n in columns if JUDGED[found.kind].is_prediction(n)]
+        predictions = JUDGED[found.kind].predicted(columns)
         table = table.filter(pl.col("model") == chosen).select(*keys, *columns)
     name = Path(folder).name or folder
     return Evaluated(name, found, chosen, table.sort(keys), predictions)

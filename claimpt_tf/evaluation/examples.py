@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from claimpt_tf.evaluation.weighted import Floats
+from claimpt_tf.training.scores import RISK
 
 _REST = "all other codes"
 NO_VISIT = "without any visit"
 NO_CODE = "the same visits without their codes"
-_RISK = "probability"  # the column of yes or no
 
 
 @dataclass(frozen=True)
@@ -73,4 +73,4 @@ class Told:
     @classmethod
     def risk(cls, scores: Floats) -> Told:
         """The probability of yes."""
-        return cls(scores, [_RISK] * len(scores), {_RISK: _RISK})
+        return cls(scores, [RISK] * len(scores), {RISK: RISK})

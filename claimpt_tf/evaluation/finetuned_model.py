@@ -30,12 +30,15 @@ from claimpt_tf.training.finetune import CLASSIFIER_FILE
 from claimpt_tf.training.finetune_run import CONFIG_FILE
 from claimpt_tf.training.inputs import as_of
 from claimpt_tf.training.pretrain_run import TRANSFORM_FOLDER
-from claimpt_tf.training.scores import PREDICTIONS_FILE, Scorer, risk_columns
+from claimpt_tf.training.scores import (
+    PREDICTIONS_FILE,
+    RISK,
+    Scorer,
+    risk_columns,
+)
 from claimpt_tf.training.sources import labelled_sources, with_rows
 from claimpt_tf.training.transform_graph import TransformGraph
 from claimpt_tf.visits.ids import FIRST_CODE, VISIT_TYPES
-
-_RISK = "probability"
 
 
 @dataclass(frozen=True)
@@ -94,15 +97,13 @@ class FinetunedModel:
         kind, endpoint = kind_of(run), None
         if kind != BINARY:
             columns = pl.read_parquet_schema(place / PREDICTIONS_FILE)
-            endpoint = endpoint_for(kind).of_columns(
-                [name for name in columns if JUDGED[kind].is_prediction(name)]
-            )
+            endpoint = endpoint_for(kind).of_columns(JUDGED[kind].predicted(columns))
         return cls(model, graph, limits, endpoint)
 
     def scores(self, cohort: Path, split: str) -> tuple[pl.DataFrame, Floats]:
         """Labelled rows of a cohort, and the probability of each, float64 (rows,)."""
         rows, given = self.predictions(cohort, split)
-        return rows, given[_RISK].to_numpy()
+        return rows, given[RISK].to_numpy()
 
     def predictions(
         self, cohort: Path, split: str
@@ -115,10 +116,10 @@ class FinetunedModel:
             raise ArtifactError(f"{cohort}: its files changed while they were read")
         if self._endpoint is not None:
             return rows, pl.DataFrame(self._endpoint.predictions(found.logit))
-        return rows, pl.DataFrame({_RISK: risk_columns(split, found)[_RISK]})
+        return rows, pl.DataFrame({RISK: risk_columns(split, found)[RISK]})
 
     def code_shares(
-        self, cohort: Path, split: str, chosen: np.ndarray, column: str = _RISK
+        self, cohort: Path, split: str, chosen: np.ndarray, column: str = RISK
     ) -> list[CodeShares]:
         """Explains the chosen rows.
 

@@ -18,7 +18,7 @@ from claimpt_tf.tasks.spec import Task, load_task
 from claimpt_tf.tasks.transform import ATTRITION_FILE, TASK_FILE
 from claimpt_tf.tasks.unlabelled import UNLABELLED
 from claimpt_tf.training.finetune_run import COHORT_FOLDER, CONFIG_FILE
-from claimpt_tf.training.scores import PREDICTIONS_FILE
+from claimpt_tf.training.scores import PREDICTIONS_FILE, RISK
 from claimpt_tf.visits.ids import NO_LABEL_ROW
 from claimpt_tf.visits.records import decode, read_records
 from claimpt_tf.visits.splits import SPLITS
@@ -145,8 +145,8 @@ def scores_of(rows: pl.DataFrame, table: pl.DataFrame, name: str, split: str) ->
         ArtifactError: rows without a score, predictions of rows that have no label,
             two scores for one row, or other labels.
     """
-    given = predictions_of(rows, table, name, split, ("probability", "label"))
-    found = given["probability"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    given = predictions_of(rows, table, name, split, (RISK, "label"))
+    found = given[RISK].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     told, asked = (one["label"].cast(pl.Int64) for one in (given, rows))
     if other := int((told != asked).sum()):
         raise ArtifactError(

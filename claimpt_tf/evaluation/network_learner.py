@@ -25,7 +25,7 @@ from claimpt_tf.training.foreknowledge import HeadStart, head_start
 from claimpt_tf.training.kept_scores import KeptScorer
 from claimpt_tf.training.pretrain import load_backbone
 from claimpt_tf.training.pretrain_run import TRANSFORM_FOLDER
-from claimpt_tf.training.scores import Scored, risk_columns
+from claimpt_tf.training.scores import RISK, Scored, risk_columns
 from claimpt_tf.training.seeds import set_seed
 from claimpt_tf.training.sources import labelled_sources, with_rows
 from claimpt_tf.training.transform_graph import TransformGraph
@@ -90,7 +90,7 @@ class NetworkLearner:
         bags = self._config.bags
         rows = [fit(labelled, sources, seed * bags + n) for n in range(bags)]
         mean = replace(rows[0], logit=np.mean([one.logit for one in rows], axis=0))
-        return np.asarray(risk_columns(self._scored, mean)["probability"])
+        return np.asarray(risk_columns(self._scored, mean)[RISK])
 
     def _by_past(
         self, labelled: tf.data.Dataset, sources: Mapping[str, Any], seed: int

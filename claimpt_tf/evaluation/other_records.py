@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -12,8 +12,12 @@ import numpy as np
 import polars as pl
 
 from claimpt_tf.errors import InputError, TaskError
+from claimpt_tf.evaluation.comparison import BINARY
+from claimpt_tf.evaluation.evaluate import refuse_an_old
+from claimpt_tf.evaluation.examples import Example, Told
+from claimpt_tf.evaluation.explained import explained_examples
 from claimpt_tf.evaluation.finetuned_model import FinetunedModel
-from claimpt_tf.evaluation.finetuned_run import FinetunedRun, labelled_rows
+from claimpt_tf.evaluation.finetuned_run import FinetunedRun, labelled_rows, read_run
 from claimpt_tf.tasks.spec import Task, with_label_table
 from claimpt_tf.tasks.transform import build_cohort
 from claimpt_tf.tasks.unlabelled import UNLABELLED
@@ -89,6 +93,7 @@ class OtherRecords:
     """Other records, labelled for a run's task and scored by its network.
 
     Attributes:
+        home: what is in the run.
         task: the run's, on those dates and with that table of labels.
         model: the run's network.
         cohort: folder of the labelled examples.
@@ -101,6 +106,7 @@ class OtherRecords:
         notes: what a reader should know.
     """
 
+    home: FinetunedRun
     task: Task
     model: FinetunedModel
     cohort: Path
@@ -115,6 +121,19 @@ class OtherRecords:
         """Labelled examples of another split."""
         return labelled_rows(self.cohort, split)
 
+    def examples(self, told: Told | None) -> Sequence[Example]:
+        """Explained predictions of rows of the test split.
+
+        Args:
+            told: the number of each row of `every` that is explained; None if none is.
+        """
+        if told is None:
+            return ()
+        return explained_examples(
+            self.model, self.cohort, self.every.examples, told, self.own,
+            self.task.index.kind == "each_visit",
+        )  # fmt: skip
+
     def unlabelled(self) -> pl.DataFrame | None:
         """Training members outside the cohort, if there are any."""
         rows = self.rows(UNLABELLED)
@@ -123,25 +142,29 @@ class OtherRecords:
 
 def other_records(
     run: str,
-    home: FinetunedRun,
     asked: Asked,
     output: str,
+    kinds: Container[str] = (BINARY,),
     say: Callable[[str], None] = lambda line: None,
 ) -> OtherRecords:
-    """Labels other records and scores them.
+    """Labels other records for a run's task and scores them.
 
     Args:
         run: folder of a run of `claimpt finetune`.
-        home: what is in it.
         asked: which records, from when on.
-        output: gets the folder `cohort`.
+        output: gets the folder `cohort`; it must not hold an evaluation.
+        kinds: of label that may be judged.
         say: called with a line about each step.
 
     Raises:
-        ArtifactError: the base of the run is gone.
+        ArtifactError: the run is no finished one, or its base is gone; `output` holds
+            an evaluation.
         InputError: a table of labels is missing, or there is one too many.
         TaskError: a `since` that the run's own labels reach, or nobody is left.
     """
+    refuse_an_old(output)
+    say(f"reading {run}")
+    home = read_run(run, kinds)
     task = _with_table(home.task, asked.labels)
     if asked.since is not None:
         task = later(home, task, asked.since)
@@ -166,7 +189,7 @@ def other_records(
         found = found.filter(strangers(home, found.examples, ("train",)))
         held_out = found if found.examples.height else None
     return OtherRecords(
-        made.task, model, cohort, made.attrition.export(), every, own,
+        home, made.task, model, cohort, made.attrition.export(), every, own,
         every.filter(own), held_out, notes,
     )  # fmt: skip
 

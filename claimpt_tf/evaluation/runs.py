@@ -22,7 +22,7 @@ from claimpt_tf.evaluation.endpoint_compare import compare_endpoints
 from claimpt_tf.evaluation.endpoints.judged import Judged
 from claimpt_tf.evaluation.endpoints.registry import JUDGED
 from claimpt_tf.evaluation.evaluate import Choices
-from claimpt_tf.evaluation.evaluated import PROBABILITY, Evaluated, read_evaluated
+from claimpt_tf.evaluation.evaluated import Evaluated, read_evaluated
 from claimpt_tf.evaluation.figure_tables import (
     CALIBRATION,
     DIFFERENCES,
@@ -38,6 +38,7 @@ from claimpt_tf.evaluation.plots import decision_plot, precision_recall_plot, ro
 from claimpt_tf.evaluation.provenance import SIMULATED
 from claimpt_tf.tasks.attrition import SMALLEST_CELL
 from claimpt_tf.training.pretrain import write_text
+from claimpt_tf.training.scores import RISK
 
 _TABLES: Final = {
     "Who is ranked above whom": DISCRIMINATION,
@@ -145,9 +146,7 @@ class RunsCompared:
                 return [], []
             lines = self.judged.lines(self.rows)
             return lines, self.judged.plots(self.rows, self.found, lines)
-        scores = {
-            name: rows[PROBABILITY].to_numpy() for name, rows in self.rows.items()
-        }
+        scores = {name: rows[RISK].to_numpy() for name, rows in self.rows.items()}
         lines = lines_of(scores)
         labels = self.rows[self.found.reference]["label"].to_numpy().astype(np.float64)
         few = min(labels.sum(), len(labels) - labels.sum()) < SMALLEST_CELL
@@ -238,7 +237,7 @@ def _paired(
     )
     if judged is None:
         return compare(
-            {name: one.rows[PROBABILITY].to_numpy() for name, one in runs.items()},
+            {name: one.rows[RISK].to_numpy() for name, one in runs.items()},
             frame, replicates, seed, subgroups=(),
             capacity=first.found.capacity or CAPACITY, fewest=Choices().fewest,
         )  # fmt: skip

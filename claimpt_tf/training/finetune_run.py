@@ -211,8 +211,8 @@ def finetune_and_score(
     )
     columns: Callable[[str, Scored], Mapping[str, Any]] = risk_columns
     facts: dict[str, Any] = {}
-    chosen = train if labelled.all() else with_rows(train, labelled)
     if task.label_kind != "binary":
+        chosen = train if labelled.all() else with_rows(train, labelled)
         endpoint = endpoint_for(task.label_kind).of(task, chosen)
         facts = endpoint.describe()
 

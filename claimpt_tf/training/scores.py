@@ -17,6 +17,7 @@ from claimpt_tf.training.choices import Limits
 from claimpt_tf.training.inputs import as_of
 
 PREDICTIONS_FILE: Final = "predictions.parquet"
+RISK: Final = "probability"  # the column of yes-or-no predictions
 _BATCH = 256
 
 
@@ -96,7 +97,7 @@ def risk_columns(split: str, rows: Scored) -> dict[str, Any]:
     """Probability (Float64) and label (Int8) of rows with yes or no."""
     del split
     return {
-        "probability": expit(rows.logit.astype(np.float64)),
+        RISK: expit(rows.logit.astype(np.float64)),
         "label": rows.label.astype(np.int8),
     }
 

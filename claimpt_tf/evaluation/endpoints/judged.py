@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -77,6 +77,11 @@ class Judged(ABC):
     @abstractmethod
     def is_prediction(cls, column: str) -> bool:
         """Whether a column of `predictions.parquet` is a prediction."""
+
+    @classmethod
+    def predicted(cls, columns: Iterable[str]) -> list[str]:
+        """Those columns of `predictions.parquet` that are predictions."""
+        return [name for name in columns if cls.is_prediction(name)]
 
     @abstractmethod
     def truth(self, rows: pl.DataFrame) -> pl.DataFrame:

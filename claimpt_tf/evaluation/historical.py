@@ -24,6 +24,7 @@ def historical_windows(
     gap_days: int = 0,
     *,
     at_visits: bool = False,
+    when_asked: bool = False,
     dates: int = DATES,
     most_rows: int = MOST_ROWS,
     seed: int = 0,
@@ -40,6 +41,8 @@ def historical_windows(
         gap_days: days between a date and its window.
         at_visits: dates are ends of visits; else days drawn evenly between a member's
             first visit and the last day whose window is over.
+        when_asked: dates are `past_days` of the rows, on which the task would have
+            asked about the member.
         dates: at most so many a member.
         most_rows: at most about so many in all; members keep fewer dates each.
         seed: of the draw.
@@ -84,18 +87,17 @@ def historical_windows(
         .drop_nulls("visit_days")
     )
     latest = pl.col("until") - gap_days - window_days
-    each = max(1, min(dates, most_rows // max(members.height, 1)))
     generator = np.random.default_rng(seed)
-    if at_visits:
-        ends = visits.select(
-            "member",
-            date=(pl.col("visit_days") + pl.col("visit_length")).cast(pl.Int64),
-            last=latest.cast(pl.Int64),
-        )
-        possible = ends.filter(pl.col("date") <= pl.col("last")).unique(
-            ["member", "date"]
-        )
+    if when_asked or at_visits:
+        if when_asked:
+            given = members.select("member", date="past_days", until="index_day")
+            given = given.explode("date").drop_nulls("date")
+        else:
+            ends = pl.col("visit_days") + pl.col("visit_length")
+            given = visits.select("member", "until", date=ends.cast(pl.Int64))
+        possible = given.filter(pl.col("date") <= latest).unique(["member", "date"])
         possible = possible.sort("member", "date")
+        each = _each(dates, most_rows, possible["member"].n_unique())
         drawn = (
             possible.with_columns(rank=pl.Series(generator.random(possible.height)))
             .sort("member", "rank")
@@ -109,6 +111,7 @@ def historical_windows(
             .filter(pl.col("first") <= pl.col("last"))
             .sort("member")
         )
+        each = _each(dates, most_rows, members.height)
         share = generator.random((span.height, each))
         first, last = span["first"].to_numpy(), span["last"].to_numpy()
         days = first[:, None] + np.floor(share * (last - first + 1)[:, None])
@@ -142,3 +145,7 @@ def historical_windows(
         index_day=pl.col("date").cast(train.schema["index_day"]),
         label=pl.col("new").cast(train.schema["label"]),
     ).select(train.columns)
+
+
+def _each(dates: int, most_rows: int, members: int) -> int:
+    return max(1, min(dates, most_rows // max(members, 1)))

@@ -15,12 +15,40 @@ from claimpt_tf.errors import TaskError
 from claimpt_tf.evaluation.baselines import Counted, Floats, boost, folds_of, tuned
 from claimpt_tf.evaluation.counts import CategoryOf, CountFeatures
 from claimpt_tf.evaluation.historical import historical_windows
+from claimpt_tf.tasks.past_days import DAYS, FEWEST_OUTCOMES
 from claimpt_tf.tasks.spec import Task
 from claimpt_tf.training.label_head import platt
 
 HISTORY: Final = "lightgbm_history"
 FEWEST_PAST_OUTCOMES: Final = 20
 _CLIP = 1e-6
+
+
+def windows_of(rows: pl.DataFrame, task: Task, seed: int = 0) -> pl.DataFrame:
+    """A task's windows in the past of labelled rows' members, as adaptation has them.
+
+    Days on which the task would have asked, unless fewer than `FEWEST_OUTCOMES` came
+    after them: then any days.
+
+    Args:
+        rows: labelled examples.
+        task: the question; it has a definition.
+        seed: of dates.
+    """
+    asked = task.definition
+    assert asked is not None
+    past = rows.clear()
+    if "past_days" in rows.columns:
+        past = historical_windows(
+            rows, asked.window_days, asked.gap_days,
+            when_asked=True, dates=DAYS, seed=seed,
+        )  # fmt: skip
+    if past["label"].sum() >= FEWEST_OUTCOMES:
+        return past
+    return historical_windows(
+        rows, asked.window_days, asked.gap_days,
+        at_visits=task.index.kind == "each_visit", seed=seed,
+    )  # fmt: skip
 
 
 class HistoryModel:
@@ -68,14 +96,8 @@ class HistoryModel:
         known = train
         if unlabelled is not None:
             known = pl.concat([train, unlabelled.select(train.columns)])
-        past = historical_windows(
-            known,
-            asked.window_days,
-            asked.gap_days,
-            at_visits=task.index.kind == "each_visit",
-            seed=seed,
-        )
-        outcomes = int(past["label"].sum()) if past.height else 0
+        past = windows_of(known, task, seed)
+        outcomes = int(past["label"].sum())
         if outcomes < FEWEST_PAST_OUTCOMES or outcomes == past.height:
             raise TaskError(
                 f"the past of the training members holds {outcomes} outcomes in "

@@ -12,11 +12,11 @@ beyond it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import polars as pl
 
-from claimpt_tf.tasks.attrition import Attrition, SplitCounts, Step
-from claimpt_tf.tasks.criteria import Criterion
+from claimpt_tf.tasks.attrition import Attrition, SplitCounts
 from claimpt_tf.tasks.index_dates import age, chosen_days, index_days, within_limits
 from claimpt_tf.tasks.labels import (
     event_labels,
@@ -27,10 +27,13 @@ from claimpt_tf.tasks.labels import (
 )
 from claimpt_tf.tasks.member_tables import DataEnd, MemberTables
 from claimpt_tf.tasks.outcome_spec import Definition
+from claimpt_tf.tasks.past_days import past_days
+from claimpt_tf.tasks.population import Funnel, keep_asked
 from claimpt_tf.tasks.spec import Task
 from claimpt_tf.tasks.unlabelled import NO_LABEL, unlabelled_rows
 from claimpt_tf.visits.records import LABELLED_SCHEMA
 
+TRAIN: Final = "train"
 _COUNTED_KINDS = ("binary", "time_to_event")
 
 
@@ -83,7 +86,7 @@ def label(
     """
     members = MemberTables.of(timelines, task.category_of)
     end = DataEnd.of(timelines).day if data_end is None else data_end
-    funnel = _Funnel(members.scalars)
+    funnel = Funnel(members.scalars)
     table_rows: list[int] = []
     told = members.scalars["member"].clear()
     if task.labels is None:
@@ -96,8 +99,7 @@ def label(
         table_rows, told = days["label_row"].to_list(), days["member"]
         funnel.keep(task.index.describe(), days)
         funnel.keep("index date within the data", within_limits(task.index, days, end))
-    _apply_population(task, members, funnel)
-    _apply_past(task, members, funnel)
+    keep_asked(task, members, funnel)
     sees_all = task.censoring.require_enrolled_to_end and task.labels is None
     if sees_all:
         seen = pl.lit(end) >= pl.col("index_day") + task.horizon_days
@@ -109,12 +111,14 @@ def label(
         assert task.definition is not None
         _apply_outcome(task, task.definition, members, funnel)
     rows = with_label_columns(funnel.rows)
-    examples = _examples(task, members, rows)
     splits = (
         rows.select(split=pl.col("split").fill_null(split))["split"]
         if "split" in rows.columns
         else pl.repeat(split, rows.height, dtype=pl.String, eager=True).alias("split")
     )
+    searched = task.definition is not None and task.definition.by_visit
+    learned = _latest(rows, splits) if searched else rows.clear()
+    examples = _examples(task, members, rows, learned)
     attrition = Attrition(
         task.name,
         tuple(funnel.steps),
@@ -124,24 +128,12 @@ def label(
         _class_counts(task, rows),
     )
     unlabelled = LABELLED_SCHEMA.to_frame()
-    if split == "train" and task.definition is not None and task.definition.by_visit:
+    if split == TRAIN and searched:
         asked = pl.concat([told, rows["member"]]).unique()
         outside = unlabelled_rows(task, members, asked, end)
         outside = with_label_columns(outside.with_columns(label=NO_LABEL))
-        unlabelled = _examples(task, members, outside)
+        unlabelled = _examples(task, members, outside, outside)
     return Labelled(examples, splits, attrition, table_rows, unlabelled)
-
-
-class _Funnel:
-    """The rows (row, member, index_day) that are left, and the steps so far."""
-
-    def __init__(self, members: pl.DataFrame) -> None:
-        self.rows = members.clear()
-        self.steps = [Step("members read", members.height, 0)]
-
-    def keep(self, name: str, rows: pl.DataFrame) -> None:
-        self.rows = rows
-        self.steps.append(Step(name, rows["member"].n_unique(), rows.height))
 
 
 def _table_days(table: pl.DataFrame, members: MemberTables) -> pl.DataFrame:
@@ -155,7 +147,7 @@ def _table_days(table: pl.DataFrame, members: MemberTables) -> pl.DataFrame:
 
 
 def _apply_outcome(
-    task: Task, asked: Definition, members: MemberTables, funnel: _Funnel
+    task: Task, asked: Definition, members: MemberTables, funnel: Funnel
 ) -> None:
     """Gives each row its label, and drops those that cannot have one."""
     if asked.outcome.kind == "next_visit":
@@ -204,77 +196,6 @@ def _ages(rows: pl.DataFrame, members: MemberTables) -> dict[int, int]:
     return dict(counts.iter_rows())
 
 
-def _apply_population(task: Task, members: MemberTables, funnel: _Funnel) -> None:
-    population = task.population
-    demands: list[tuple[str, pl.Expr]] = []
-    if population.ages is not None:
-        low, high = population.ages.min, population.ages.max
-        demands.append((f"aged {low} to {high}", age().is_between(low, high)))
-    if population.sexes is not None:
-        wanted = pl.col("sex").is_in(list(population.sexes))
-        demands.append((f"sex {', '.join(population.sexes)}", wanted))
-    if population.institutions is not None:
-        wanted = pl.col("institution").is_in(list(population.institutions))
-        demands.append((f"institution {', '.join(population.institutions)}", wanted))
-    for name, demand in demands:
-        wanted_rows = funnel.rows.join(members.scalars, on="member").filter(demand)
-        funnel.keep(name, funnel.rows.join(wanted_rows, on="row", how="semi"))
-    days = population.enrolled_days
-    if task.labels is not None and not days:
-        return  # the table says who is asked about, enrolled or not
-    enrolled = members.enrolled(
-        funnel.rows, pl.col("index_day") - days, pl.col("index_day")
-    )
-    before = f"the {days} days before" if days else "the index date"
-    funnel.keep(f"enrolled on {before}", enrolled)
-
-
-def _apply_past(task: Task, members: MemberTables, funnel: _Funnel) -> None:
-    for criterion in task.population.require:
-        met = _met(criterion, members, funnel.rows)
-        kept = funnel.rows.join(met, on="row", how="semi")
-        funnel.keep(criterion.describe(), kept)
-    for criterion in task.exclusions:
-        met = _met(criterion, members, funnel.rows)
-        kept = funnel.rows.join(met, on="row", how="anti")
-        funnel.keep(f"not: {criterion.describe()}", kept)
-    if task.washout_days and task.outcome is not None:
-        since = pl.col("index_day") - task.washout_days
-        past = _past(funnel.rows, occurrences(task.outcome, members), since)
-        if task.outcome.min_cost is not None:
-            past = past.group_by("row").agg(pl.col("cost").sum())
-            past = past.filter(pl.col("cost") >= task.outcome.min_cost)
-        kept = funnel.rows.join(past, on="row", how="anti")
-        funnel.keep(f"no outcome in the last {task.washout_days} days", kept)
-
-
-def _met(
-    criterion: Criterion, members: MemberTables, rows: pl.DataFrame
-) -> pl.DataFrame:
-    """The rows that meet a criterion (column `row`)."""
-    since = None
-    if criterion.within_days is not None:
-        since = pl.col("index_day") - criterion.within_days
-    past = _past(rows, members.matching(criterion), since)
-    days = past.group_by("row").agg(
-        count=pl.col("day").n_unique(),
-        span=pl.col("day").max() - pl.col("day").min(),
-    )
-    return days.filter(
-        pl.col("count") >= criterion.min_count,
-        pl.col("span") >= criterion.min_days_apart,
-    )
-
-
-def _past(
-    rows: pl.DataFrame, visits: pl.DataFrame, since: pl.Expr | None
-) -> pl.DataFrame:
-    """Pairs of a row and a visit known on its index day, begun after `since`."""
-    pairs = rows.join(visits.select("member", "day", "end", "cost"), on="member")
-    pairs = pairs.filter(pl.col("end") <= pl.col("index_day"))
-    return pairs if since is None else pairs.filter(pl.col("day") > since)
-
-
 def _censoring_step(task: Task) -> str:
     if task.censoring.keep_if_outcome:
         return "enrolled to the end of the window, or outcome before"
@@ -290,12 +211,30 @@ def _uncensored(task: Task, members: MemberTables, rows: pl.DataFrame) -> pl.Dat
     return rows.join(seen, on="row", how="semi").sort("row")
 
 
-def _examples(task: Task, members: MemberTables, rows: pl.DataFrame) -> pl.DataFrame:
-    """What is known on each index day, with the label: LABELLED_SCHEMA."""
+def _latest(rows: pl.DataFrame, splits: pl.Series) -> pl.DataFrame:
+    """The last row of each training member: its past holds that of all others."""
+    learned = rows.filter(splits == TRAIN)
+    return learned.filter(
+        pl.col("index_day") == pl.col("index_day").max().over("member")
+    )
+
+
+def _examples(
+    task: Task, members: MemberTables, rows: pl.DataFrame, learned: pl.DataFrame
+) -> pl.DataFrame:
+    """What is known on each index day, with the label: LABELLED_SCHEMA.
+
+    Args:
+        task: the task.
+        members: the members.
+        rows: labelled rows.
+        learned: those of them that get earlier days of their member.
+    """
     examples = (
         rows.join(members.scalars, on="member")
         .join(_known_spans(members, rows), on="row", how="left")
         .join(_known_visits(task, members, rows), on="row", how="left")
+        .join(past_days(task, members, learned), on="row", how="left")
         .sort("row")
     )
     return examples.select(

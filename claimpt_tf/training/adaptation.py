@@ -15,16 +15,10 @@ import tensorflow as tf
 from claimpt_tf.models.risk_model import RiskModel
 from claimpt_tf.training.adapter import Adapter
 from claimpt_tf.training.batches import batch_count, batches_from, dated_batches
-from claimpt_tf.training.boosted_trees import (
-    Counter,
-    decayed_counts,
-    fill,
-    grow,
-    rounds_of,
-    tree_layer,
-)
+from claimpt_tf.training.boosted_trees import fill, grow, rounds_of, tree_layer
 from claimpt_tf.training.checkpoints import CheckpointFile
 from claimpt_tf.training.choices import FinetuneConfig, Question
+from claimpt_tf.training.counted_rows import Counter, decayed_counts
 from claimpt_tf.training.label_head import fit_label_head, platt
 from claimpt_tf.training.label_training import layerwise_adamw, loop_callbacks
 from claimpt_tf.training.loop import TrainingLoop

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from claimpt_tf.codes.categories import HIERARCHY_LEVEL
 from claimpt_tf.errors import InputError
+from claimpt_tf.tasks.past_days import WATCHED_DAYS
 
 
 @dataclass(frozen=True)
@@ -136,9 +137,6 @@ def _options(error: ValidationError) -> str:
         f"{one['input']!r}: {one['msg'].lower()}"
         for one in error.errors()
     )
-
-
-WATCHED_DAYS = 30  # of a longer window
 
 
 @dataclass(frozen=True)

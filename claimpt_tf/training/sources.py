@@ -23,6 +23,7 @@ _OF_TASK = (
     "label_categories",
     "label_row",
     "visit_outcome",
+    "past_days",
 )
 Transform = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -71,7 +72,8 @@ def labelled_sources(
     Returns:
       Split -> batches of `preprocessing_fn`'s output with `patient_id` string,
       `index_day`, `label`, `label_row` int64, `label_value` float32 [B],
-      `label_categories` string [B, (K)] and `visit_outcome` int64 [B, (V)].
+      `label_categories` string [B, (K)], `visit_outcome` int64 [B, (V)] and `past_days`
+      int64 [B, (D)].
 
     Raises:
       ArtifactError: No file of a split matches.

@@ -20,7 +20,7 @@ def parse(
 
     Args:
       serialized: string [B].
-      labelled: Also parse the label and `visit_outcome`.
+      labelled: Also parse the label, `visit_outcome` and `past_days`.
 
     Returns:
       `patient_id`, `sex`, `institution` string [B]; `birth_days`, `index_day` int64
@@ -28,7 +28,7 @@ def parse(
       `visit_length` int64, `visit_types` string and `cost` float32 [B, (V)];
       `codes` string [B, (V), (C)]; row splits are int64. With `labelled` also
       `label`, `label_row` int64 and `label_value` float32 [B], `label_categories`
-      string [B, (K)] and `visit_outcome` int64 [B, (V)].
+      string [B, (K)], `visit_outcome` int64 [B, (V)] and `past_days` int64 [B, (D)].
 
     Raises:
       tf.errors.InvalidArgumentError: `serialized` holds something else than
@@ -68,6 +68,7 @@ def parsing_spec(labelled: bool = False) -> dict[str, object]:
             [], tf.int64, default_value=NO_LABEL_ROW
         )
         spec["visit_outcome"] = _ragged(tf.int64)
+        spec["past_days"] = _ragged(tf.int64)
     return spec
 
 

@@ -43,6 +43,7 @@ _LABELS: dict[str, pl.DataType] = {
     "label_categories": pl.List(pl.String()),
     "label_row": pl.Int64(),
     "visit_outcome": pl.List(pl.Int64()),
+    "past_days": pl.List(pl.Int64()),
 }
 TIMELINE_SCHEMA = pl.Schema(_TIMELINE)
 LABELLED_SCHEMA = pl.Schema({**_TIMELINE, **_LABELS})

@@ -55,6 +55,13 @@ feature {
   int_domain { name: "visit_outcome" min: 0 max: 1 }
   not_in_environment: "SERVING"
 }
+feature {
+  name: "past_days"
+  type: INT
+  value_count { min: 0 }
+  presence { min_fraction: 1.0 min_count: 1 }
+  not_in_environment: "SERVING"
+}
 default_environment: "TRAINING"
 default_environment: "SERVING"
 tensor_representation_group {
@@ -94,6 +101,15 @@ tensor_representation_group {
         }
       }
     }
+    tensor_representation {
+      key: "past_days"
+      value {
+        ragged_tensor {
+          feature_path { step: "past_days" }
+          row_partition_dtype: INT64
+        }
+      }
+    }
   }
 }
 """
@@ -108,7 +124,8 @@ def labelled_schema() -> schema_pb2.Schema:
     """The schema of a labelled example: the record's plus what CohortGen adds.
 
     `index_day`, `label`, `label_value` and `label_row` are scalars,
-    `label_categories` is a list of names, `visit_outcome` has one 0 or 1 a visit; all
+    `label_categories` is a list of names, `visit_outcome` has one 0 or 1 a visit,
+    `past_days` are earlier days of the kind (claimpt_tf.tasks.past_days); all
     but `index_day` are absent in the environment SERVING. docs/tasks.md says what they
     hold for each kind of label.
     """

@@ -230,6 +230,7 @@ def example(
         "label_categories": categories,
         "label_row": -1,
         "visit_outcome": [int(occurred(task, [visit], washout=True)) for visit in seen],
+        "past_days": [],  # of training members only
     }
 
 

@@ -75,6 +75,7 @@ def test_an_example_holds_what_was_known_on_the_index_day() -> None:
             "label_categories": [],
             "label_row": -1,
             "visit_outcome": [1, 0],
+            "past_days": [],
         }
     ]
 

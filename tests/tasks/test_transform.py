@@ -75,9 +75,9 @@ def test_a_folder_of_records_becomes_a_folder_of_examples(tmp_path: Path) -> Non
     splits = split_of(frame["patient_id"])
     end = DataEnd.of(frame).day
     for name, examples in written.items():
-        alone = label(monthly(), frame.filter(splits == name), data_end=end)
+        alone = label(monthly(), frame.filter(splits == name), split=name, data_end=end)
         assert in_order(examples).equals(in_order(alone.examples))
-        assert summary.attrition.splits[name] == alone.attrition.splits["all"]
+        assert summary.attrition.splits[name] == alone.attrition.splits[name]
     assert summary.attrition.steps == label(monthly(), frame).attrition.steps
     assert summary.attrition.total.positives > 10
     check_enough(summary.attrition)

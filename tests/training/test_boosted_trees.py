@@ -1,4 +1,4 @@
-"""Trees as a layer score as LightGBM does; rows of the past hold what came."""
+"""Trees as a layer score as LightGBM does."""
 
 from __future__ import annotations
 
@@ -8,14 +8,8 @@ import pytest
 from scipy import sparse
 
 from claimpt_tf.models.tree_ensemble import TreeEnsemble
-from claimpt_tf.training.boosted_trees import (
-    PARTS,
-    Rows,
-    fill,
-    grow,
-    rounds_of,
-    tree_layer,
-)
+from claimpt_tf.training.boosted_trees import PARTS, fill, grow, rounds_of, tree_layer
+from claimpt_tf.training.counted_rows import Rows
 
 
 @pytest.fixture(scope="module")

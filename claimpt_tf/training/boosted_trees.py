@@ -57,7 +57,9 @@ def rounds_of(rows: Rows, seed: int) -> int:
         ],
         callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
     )
-    return len(tried["valid poisson-mean"])
+    losses = tried["valid poisson-mean"]
+    assert isinstance(losses, list)
+    return len(losses)
 
 
 def grow(

@@ -11,7 +11,7 @@ from claimpt_tf.training.counted_rows import Counter, _thinned, decayed_counts
 from claimpt_tf.visits.ids import FIRST_CODE
 from tests.training.transformed import members
 
-MEMBERS, VISITS, GAP, WINDOW = 40, 12, 5, 60
+MEMBERS, VISITS, SEEN, GAP, WINDOW = 40, 12, 9, 5, 60
 CODES = [f"ICD10CM:J4{n:02d}" for n in range(20)]
 
 
@@ -24,7 +24,7 @@ def source(days: list[list[int]], marks: np.ndarray) -> tf.data.Dataset:
         "past_days": tf.ragged.constant(
             days, dtype=tf.int64, row_splits_dtype=tf.int64
         ),
-        "index_day": tf.constant(visit_days()[:, -1] + 1),
+        "index_day": tf.constant(visit_days()[:, SEEN - 1] + 1),
         "label": tf.zeros(MEMBERS, tf.int64),
         "patient_id": tf.constant([f"{n}" for n in range(MEMBERS)]),
     }
@@ -45,7 +45,7 @@ def drawn() -> tuple[list[list[int]], np.ndarray]:
     """Each member's own number of days, from none to seven, and marked visits."""
     draw, at = np.random.default_rng(1), visit_days()
     days = [
-        sorted(draw.integers(one[0], one[-1] - GAP, n % 8).tolist())
+        sorted(draw.integers(one[0], one[SEEN - 1] - GAP, n % 8).tolist())
         for n, one in enumerate(at)
     ]
     return days, draw.integers(0, 2, at.shape)
@@ -60,7 +60,7 @@ def test_what_came_after_each_day_and_how_long_it_was_watched(monkeypatch) -> No
         zip(days, visit_days(), marks, strict=True)
     ):
         for day in own:
-            watched = min(at[-1] + 1 - (day + GAP), WINDOW)
+            watched = min(at[SEEN - 1] + 1 - (day + GAP), WINDOW)
             later = [v for v, mark in zip(at, marked, strict=True)
                      if mark and v > day + GAP]  # fmt: skip
             until = min(later, default=10**6) - (day + GAP)
@@ -71,6 +71,10 @@ def test_what_came_after_each_day_and_how_long_it_was_watched(monkeypatch) -> No
     np.testing.assert_allclose(found.years, years)
     np.testing.assert_array_equal(found.member, member)
     assert 0 < found.event.sum() < len(event)
+    marks[:, SEEN:] = 1 - marks[:, SEEN:]  # what came after the index date
+    again = counter(source(days, marks)).past(source(days, marks))
+    np.testing.assert_array_equal(again.event, event)
+    np.testing.assert_allclose(again.years, years)
 
 
 def test_features_are_those_of_a_labelled_row_on_that_day(monkeypatch) -> None:

@@ -50,6 +50,7 @@ def labelled_rows(draw: st.DrawFn) -> dict[str, object]:
         "label_categories": draw(st.lists(TEXT, max_size=3)),
         "label_row": draw(st.integers(-1, 100)),
         "visit_outcome": each(st.integers(0, 1)),
+        "past_days": draw(st.lists(DAY, max_size=3)),
     }
 
 

@@ -37,6 +37,7 @@ ROWS = [
         "label_categories": ["CCSR:RSP009", "CPT:99211-99215"],
         "label_row": 12,
         "visit_outcome": [0, 1],
+        "past_days": [14_000, 14_010],
     },
     {
         "patient_id": "cd" * 16,
@@ -56,6 +57,7 @@ ROWS = [
         "label_categories": [],
         "label_row": -1,
         "visit_outcome": [],
+        "past_days": [],
     },
 ]
 LABELLED = pl.DataFrame(ROWS, schema=LABELLED_SCHEMA, orient="row")

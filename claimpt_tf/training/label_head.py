@@ -61,7 +61,8 @@ def fit_label_head(
     def features(share: float) -> np.ndarray:
         return np.column_stack([z_score, z_state * share])
 
-    share = _share([_cross_entropy(features(s), label, patient) for s in STATE_SCALES])
+    losses = [_cross_entropy(features(s), label, patient) for s in STATE_SCALES]
+    share = _share(losses, patient)
     model = LogisticRegression(max_iter=2000).fit(features(share), label)
     scale = model.coef_[0, 0] * SCORE_SCALE / width
     correction = model.coef_[0, 1:] * share / spread
@@ -110,20 +111,21 @@ def _intercept(logit: np.ndarray, label: np.ndarray) -> float:
     return low
 
 
-def _share(losses: list[np.ndarray]) -> float:
+def _share(losses: list[np.ndarray], patient: np.ndarray) -> float:
     """The smallest share of the state that no other beats by more than chance.
 
-    With few outcomes the lowest loss is a matter of luck: the one-standard-error rule
-    (Breiman et al. 1984), on differences to the lowest, keeps the state out until
-    labels speak for it.
+    With few outcomes the lowest loss is a matter of luck: the rule of Breiman et al.
+    (1984), on differences to the lowest, keeps the state out until labels speak for
+    it. Two standard errors, since the lowest of several is picked; patients are the
+    units, since rows of one are alike.
     """
-    means = [float(np.mean(one)) for one in losses]
-    best = losses[int(np.argmin(means))]
+    member = np.unique(patient, return_inverse=True)[1]
+    best = int(np.argmin([np.mean(one) for one in losses]))
     for share, one in zip(STATE_SCALES, losses, strict=True):
-        worse = one - best
-        if np.mean(worse) <= np.std(worse) / len(worse) ** 0.5:
+        worse = np.bincount(member, one - losses[best])
+        if worse.sum() <= 2 * np.std(worse) * len(worse) ** 0.5:
             return share
-    return STATE_SCALES[int(np.argmin(means))]
+    return STATE_SCALES[best]
 
 
 def _cross_entropy(x: np.ndarray, label: np.ndarray, patient: np.ndarray) -> np.ndarray:

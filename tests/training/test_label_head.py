@@ -60,3 +60,13 @@ def test_platt_mends_overconfidence() -> None:
 
 def test_platt_leaves_tiny_samples_alone() -> None:
     assert platt(np.arange(6.0), np.array([0, 0, 0, 0, 0, 1])) == (1.0, 0.0)
+
+
+def test_a_state_that_knows_nothing_stays_out() -> None:
+    """Of eighty draws of few labels, hardly any lets noise in."""
+    kept = []
+    for seed in range(80):
+        score, state, label = draw(90, seed=seed)
+        patient = np.arange(90) // 3
+        kept.append(fit_label_head(score, state, label, patient).state_scale)
+    assert sum(share > 0 for share in kept) <= 4

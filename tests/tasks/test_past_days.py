@@ -77,6 +77,13 @@ def test_where_visits_are_asked_about_earlier_ones_are() -> None:
     assert thinned[0] == weekly[-1].day and {b % 7 for b in thinned} == {first % 7}
 
 
+def test_enrolment_before_such_a_day_is_not_asked_for() -> None:
+    late = YEARS._replace(enrolled=(span("2021-04-01", "2023-12-31"),))
+    (found,) = days_of(task(population={"enrolled_days": 180}), late)
+    assert found[0] < day("2021-05-15")
+    assert found[0] >= day("2021-04-01")  # but on the day itself
+
+
 def test_a_first_diagnosis_has_no_earlier_day() -> None:
     index = {"kind": "first_diagnosis", "visit": {"codes": ["ICD10CM:J45"]}}
     assert days_of(task(index=index), YEARS) == [[]]
@@ -112,6 +119,9 @@ def test_they_are_those_of_a_plain_reading_of_the_rules(
     tried = label(everybody, timelines(*members), split="train", data_end=LAST)
     tried_days = pl.concat([tried.examples, tried.unlabelled])
     by_id = {one.id: one for one in members}
+    # How long a member was enrolled before such a day does not matter.
+    population = asked.population.model_copy(update={"enrolled_days": 0})
+    rules = asked.model_copy(update={"population": population})
     known = {
         (row["patient_id"], row["index_day"]): set(row["past_days"])
         for row in naive.rows_of(tried_days)
@@ -119,9 +129,9 @@ def test_they_are_those_of_a_plain_reading_of_the_rules(
     for row in naive.rows_of(found):
         one, days = by_id[row["patient_id"]], row["past_days"]
         never = row["index_day"] + 10**6
-        assert all(naive.eligible(asked, one, past, never) for past in days)
+        assert all(naive.eligible(rules, one, past, never) for past in days)
         assert all(past < row["index_day"] for past in days)
         at = (row["patient_id"], row["index_day"])
         if asked.index.take == "all" and at in known:
-            fit = {d for d in known[at] if naive.eligible(asked, one, d, never)}
+            fit = {d for d in known[at] if naive.eligible(rules, one, d, never)}
             assert fit == set(days)

@@ -2,10 +2,8 @@
 fine-tuned for a small population, served from raw codes.
 """
 
-import os
+from claimpt_tf.processor import spare_onednn
 
 __version__ = "0.1.0"
 
-# The oneDNN within TensorFlow writes past its memory in AVX-512 kernels on some
-# processors ("corrupted size vs. prev_size", oneDNN's issue 4845 is alike).
-os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+spare_onednn()

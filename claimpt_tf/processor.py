@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import takewhile
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -20,7 +21,8 @@ def spare_onednn(cpuinfo: Path = CPUINFO) -> None:
         done.
     """
     try:
-        told = cpuinfo.read_text().partition("\n\n")[0]
+        with cpuinfo.open() as lines:  # of the first core: there may be hundreds
+            told = " ".join(takewhile(str.strip, lines))
     except OSError:
         return
     if set(told.split()) >= _TROUBLED:

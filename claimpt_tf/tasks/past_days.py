@@ -23,6 +23,15 @@ FEWEST_OUTCOMES: Final = 100  # after such days; with fewer any day is learned f
 _PARTS = 2**20
 
 
+def ahead_days(gap_days: int, window_days: int) -> int:
+    """Days for which a date of the past should be watched at least.
+
+    >>> ahead_days(gap_days=5, window_days=180)
+    35
+    """
+    return gap_days + min(WATCHED_DAYS, window_days)
+
+
 def past_days(task: Task, members: MemberTables, rows: pl.DataFrame) -> pl.DataFrame:
     """Days before an index date on which the task asks about the member.
 
@@ -41,14 +50,14 @@ def past_days(task: Task, members: MemberTables, rows: pl.DataFrame) -> pl.DataF
     asked = task.definition
     if asked is None or rows.is_empty() or isinstance(task.index, FirstDiagnosisIndex):
         return _gathered(rows.clear())
-    latest = pl.col("index_day") - asked.gap_days - min(WATCHED_DAYS, asked.window_days)
+    latest = pl.col("index_day") - ahead_days(asked.gap_days, asked.window_days)
     until = rows.select("member", of="row", latest=latest)
     if isinstance(task.index, EachVisitIndex):
         days = _visit_ends(members.matching(task.index.visit), until)
     else:
         days = _spread(task, members, until)
     funnel = Funnel(members.scalars)
-    funnel.rows = days.sort("of", "index_day").with_row_index("row")
+    funnel.keep("earlier days", days.sort("of", "index_day").with_row_index("row"))
     keep_asked(_on_the_day(task), members, funnel)
     return _gathered(funnel.rows.select("member", "index_day", row="of"))
 

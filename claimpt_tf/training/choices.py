@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from claimpt_tf.codes.categories import HIERARCHY_LEVEL
 from claimpt_tf.errors import InputError
-from claimpt_tf.tasks.past_days import WATCHED_DAYS
+from claimpt_tf.tasks.past_days import ahead_days
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Question:
     @property
     def ahead_days(self) -> int:
         """Days for which a date of the past should be watched at least."""
-        return self.gap_days + min(WATCHED_DAYS, self.window_days)
+        return ahead_days(self.gap_days, self.window_days)
 
 
 class FinetuneConfig(BaseModel):

@@ -11,6 +11,7 @@ import tensorflow as tf
 from scipy import sparse
 
 from claimpt_tf.models.decayed_counts import COUNTED, DecayedCounts
+from claimpt_tf.models.time import YEAR
 from claimpt_tf.tasks.past_days import FEWEST_OUTCOMES
 from claimpt_tf.training.batches import batch_count, code_counts, dated_batches, plain
 from claimpt_tf.training.choices import FinetuneConfig, Question
@@ -23,7 +24,6 @@ MOST_CODES = 1_000
 FEWEST_VISITS = 30  # of a code that is a column of its own
 FEWEST_DATES, MOST_DATES, ROWS = 2, 12, 80_000  # dates a member; rows in all
 _BATCH = 16  # members: a batch of features is some hundred megabytes
-_YEAR = 365.25
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,11 @@ class Counter:
     def _read(self, inputs: Mapping[str, Any]) -> np.ndarray:
         return self._count(*(inputs[name] for name in COUNTED)).numpy()
 
+    def _known(self, rows: Mapping[str, Any], day: Any) -> dict[str, Any]:
+        """What the layer reads of rows, as of a day each, int64 [B]."""
+        inputs = as_of(rows, day, self._config.limits)
+        return {name: inputs[name] for name in COUNTED}
+
     def past(self, source: tf.data.Dataset) -> Rows:
         """Days of members' past, watched to the end of the window or of it.
 
@@ -129,25 +134,23 @@ class Counter:
             return None
         most = max(FEWEST_DATES, ROWS // int(np.count_nonzero(days)))
         gap, window = self._question.gap_days, self._question.window_days
-        limits = self._config.limits
 
         @plain
-        def known(batch: Mapping[str, Any]) -> tuple[Any, ...]:
+        def dated(batch: Mapping[str, Any]) -> tuple[Any, ...]:
             rows = dict(batch)
             days = _thinned(rows.pop("past_days"), most)
             member, day = days.value_rowids(), days.flat_values
             rows = {name: tf.gather(one, member) for name, one in rows.items()}
-            inputs = as_of(rows, day, limits)
             start, last = day + gap, rows["index_day"]
             visits = tf.cast(rows["visit_day"], tf.int64)
             later = tf.logical_and(rows["visit_outcome"] == 1, visits > start[:, None])
             came = tf.reduce_min(tf.ragged.boolean_mask(visits, later), axis=1)
             until = tf.minimum(came, last + window) - start
             watched = tf.minimum(last - start, window)
-            return {name: inputs[name] for name in COUNTED}, until, watched, member
+            return self._known(rows, day), until, watched, member
 
         parts: list[Rows] = []
-        for number, batch in enumerate(source.unbatch().batch(_BATCH).map(known)):
+        for number, batch in enumerate(source.unbatch().batch(_BATCH).map(dated)):
             inputs, until, watched, member = batch
             if not len(member):
                 continue
@@ -156,7 +159,7 @@ class Counter:
                 Rows(
                     sparse.csr_matrix(self._read(inputs)[:, 0]),
                     event,
-                    np.minimum(until, watched) / _YEAR,
+                    np.minimum(until, watched) / YEAR,
                     number * _BATCH + member.numpy(),
                 )
             )
@@ -197,7 +200,7 @@ class Counter:
         return Rows(
             sparse.csr_matrix(features.reshape(-1, features.shape[-1])[kept]),
             np.ravel(days <= watched)[kept].astype(np.float64),
-            np.ravel(np.minimum(days, watched))[kept] / _YEAR,
+            np.ravel(np.minimum(days, watched))[kept] / YEAR,
             member[kept],
         )
 
@@ -209,21 +212,19 @@ class Counter:
           member_from: A number that no member of other rows has, nor a larger one.
         """
         features, label, patient = [], [], []
-        limits = self._config.limits
 
         @plain
-        def known(batch: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-            inputs = as_of(batch, batch["index_day"], limits)
-            inputs = {name: inputs[name] for name in COUNTED}
+        def asked(batch: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+            inputs = self._known(batch, batch["index_day"])
             return inputs, batch["label"], batch["patient_id"]
 
-        for inputs, labels, patients in source.unbatch().batch(_BATCH).map(known):
+        for inputs, labels, patients in source.unbatch().batch(_BATCH).map(asked):
             features.append(sparse.csr_matrix(self._read(inputs)[:, 0]))
             label.append(labels.numpy())
             patient.append(patients.numpy())
         event = np.concatenate(label).astype(np.float64)
         number = np.unique(np.concatenate(patient), return_inverse=True)[1]
-        window = self._question.window_days / _YEAR
+        window = self._question.window_days / YEAR
         return Rows(
             sparse.vstack(features, format="csr"),
             event,

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from claimpt_tf.tasks.cohort import label
-from claimpt_tf.tasks.criteria import Population
 from claimpt_tf.tasks.past_days import DAYS
 from claimpt_tf.tasks.spec import Task
 from tests.tasks import naive
@@ -105,16 +104,8 @@ def test_they_are_those_of_a_plain_reading_of_the_rules(
     asked: Task, members: list[Member]
 ) -> None:
     """Of the days tried, those on which the naive rules find the member eligible."""
-    everybody = asked.model_copy(
-        update={
-            "population": Population(
-                enrolled_days=asked.population.enrolled_days,
-                institutions=asked.population.institutions,
-                sexes=asked.population.sexes,
-                ages=asked.population.ages,
-            ),
-        }
-    )
+    anybody = asked.population.model_copy(update={"require": ()})
+    everybody = asked.model_copy(update={"population": anybody})
     found = training(asked, *members)
     tried = label(everybody, timelines(*members), split="train", data_end=LAST)
     tried_days = pl.concat([tried.examples, tried.unlabelled])

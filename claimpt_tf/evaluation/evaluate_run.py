@@ -146,7 +146,7 @@ def examples_of(
             Path(run) / COHORT_FOLDER,
             found.rows["test"],
             told,
-            at_visits=found.task.index.kind == "each_visit",
+            at_visits=found.task.at_visits,
         )
     except ClaimPTError as error:
         say(f"no examples of explained predictions: {error}")

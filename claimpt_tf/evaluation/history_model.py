@@ -47,7 +47,7 @@ def windows_of(rows: pl.DataFrame, task: Task, seed: int = 0) -> pl.DataFrame:
         return past
     return historical_windows(
         rows, asked.window_days, asked.gap_days,
-        at_visits=task.index.kind == "each_visit", seed=seed,
+        at_visits=task.at_visits, seed=seed,
     )  # fmt: skip
 
 

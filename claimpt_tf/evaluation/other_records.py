@@ -131,7 +131,7 @@ class OtherRecords:
             return ()
         return explained_examples(
             self.model, self.cohort, self.every.examples, told, self.own,
-            self.task.index.kind == "each_visit",
+            self.task.at_visits,
         )  # fmt: skip
 
     def unlabelled(self) -> pl.DataFrame | None:

@@ -188,6 +188,11 @@ class Task(Block):
         )
 
     @property
+    def at_visits(self) -> bool:
+        """Whether index dates are the ends of visits."""
+        return self.index.kind == "each_visit"
+
+    @property
     def horizon_days(self) -> int:
         """Days from the index date to the last day of the outcome window; 0 without."""
         return self.gap_days + (self.window_days or 0)

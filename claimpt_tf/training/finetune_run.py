@@ -322,7 +322,7 @@ def question_of(task: Task) -> Question:
     return Question(
         asked.window_days,
         asked.gap_days,
-        at_visits=task.index.kind == "each_visit",
+        at_visits=task.at_visits,
         by_visit=asked.by_visit,
         own_labels=task.labels is None,
     )

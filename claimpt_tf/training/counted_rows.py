@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -123,36 +124,50 @@ class Counter:
           source: Batches of transformed members with `visit_outcome`, `past_days` and
             `index_day`, as for adaptation.
         """
-        rows = self._when_asked(source)
-        if rows is not None and rows.event.sum() >= FEWEST_OUTCOMES:
-            return rows
+        asked = np.concatenate([one["past_days"].row_lengths() for one in source])
+        most = max(FEWEST_DATES, ROWS // max(int(np.count_nonzero(asked)), 1))
+        batches = source.unbatch().batch(_BATCH).map(plain(partial(self._asked, most)))
+        # Features take the time: what came is counted first.
+        came = sum(int(np.sum(until <= watched)) for *_, until, watched in batches)
+        if came >= FEWEST_OUTCOMES:
+            return self._when_asked(batches)
         return self._any_days(source)
 
-    def _when_asked(self, source: tf.data.Dataset) -> Rows | None:
-        days = np.concatenate([one["past_days"].row_lengths() for one in source])
-        if not days.any():
-            return None
-        most = max(FEWEST_DATES, ROWS // int(np.count_nonzero(days)))
-        gap, window = self._question.gap_days, self._question.window_days
+    def _asked(self, most: int, batch: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Members of a batch, and the days of each on which the task would have asked.
 
+        Args:
+          most: Days a member, at most.
+          batch: As `past` takes them.
+
+        Returns:
+          The members, and per day int64 [D]: whose, the day, days until the outcome
+          came (or more than were watched), days watched.
+        """
+        gap, window = self._question.gap_days, self._question.window_days
+        members = dict(batch)
+        days = _thinned(members.pop("past_days"), most)
+        whose, day = days.value_rowids(), days.flat_values
+        start, last = day + gap, tf.gather(members["index_day"], whose)
+        visits = tf.cast(tf.gather(members["visit_day"], whose), tf.int64)
+        outcome = tf.gather(members["visit_outcome"], whose) == 1
+        later = tf.logical_and(outcome, visits > start[:, None])
+        came = tf.reduce_min(tf.ragged.boolean_mask(visits, later), axis=1)
+        until = tf.minimum(came, last + window) - start
+        return members, whose, day, until, tf.minimum(last - start, window)
+
+    def _when_asked(self, batches: tf.data.Dataset) -> Rows:
         @plain
-        def dated(batch: Mapping[str, Any]) -> tuple[Any, ...]:
-            rows = dict(batch)
-            days = _thinned(rows.pop("past_days"), most)
-            member, day = days.value_rowids(), days.flat_values
-            rows = {name: tf.gather(one, member) for name, one in rows.items()}
-            start, last = day + gap, rows["index_day"]
-            visits = tf.cast(rows["visit_day"], tf.int64)
-            later = tf.logical_and(rows["visit_outcome"] == 1, visits > start[:, None])
-            came = tf.reduce_min(tf.ragged.boolean_mask(visits, later), axis=1)
-            until = tf.minimum(came, last + window) - start
-            watched = tf.minimum(last - start, window)
-            return self._known(rows, day), until, watched, member
+        def known(
+            members: Mapping[str, Any], whose: Any, day: Any, *beside: Any
+        ) -> tuple[Any, ...]:
+            rows = {name: tf.gather(one, whose) for name, one in members.items()}
+            return self._known(rows, day), whose, *beside
 
         parts: list[Rows] = []
-        for number, batch in enumerate(source.unbatch().batch(_BATCH).map(dated)):
-            inputs, until, watched, member = batch
-            if not len(member):
+        for number, batch in enumerate(batches.map(known)):
+            inputs, whose, until, watched = batch
+            if not len(whose):
                 continue
             event = (until <= watched).numpy().astype(np.float64)
             parts.append(
@@ -160,7 +175,7 @@ class Counter:
                     sparse.csr_matrix(self._read(inputs)[:, 0]),
                     event,
                     np.minimum(until, watched) / YEAR,
-                    number * _BATCH + member.numpy(),
+                    number * _BATCH + whose.numpy(),
                 )
             )
         return _joined(parts)

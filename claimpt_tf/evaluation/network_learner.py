@@ -106,6 +106,7 @@ class NetworkLearner:
                 self._config.model_copy(update={"seed": number + 1}),
                 unlabelled=sources.get(UNLABELLED),
                 codes=read_base(self._base, self._files)[0].codes,
+                start=self._known() if self._config.foreknown else None,
             )
         adapted = self._adapted[number]
         if number not in self._kept:

@@ -39,6 +39,16 @@ class RiskHead(keras.layers.Layer):
         )
         self.built = True
 
+    def begin_with(self, kernel: Any, bias: float) -> None:
+        """Sets what the score is before it is trained.
+
+        Args:
+          kernel: float [width].
+          bias: Of the score.
+        """
+        self.score.kernel.assign(kernel[:, None])
+        self.score.bias.assign([bias])
+
     def call(self, states: Any, boosted: Any = None) -> Any:
         """Scores.
 

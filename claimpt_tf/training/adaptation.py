@@ -19,6 +19,7 @@ from claimpt_tf.training.boosted_trees import fill, grow, rounds_of, tree_layer
 from claimpt_tf.training.checkpoints import CheckpointFile
 from claimpt_tf.training.choices import FinetuneConfig, Question
 from claimpt_tf.training.counted_rows import Counter, decayed_counts
+from claimpt_tf.training.foreknowledge import HeadStart
 from claimpt_tf.training.label_head import fit_label_head, platt
 from claimpt_tf.training.label_training import layerwise_adamw, loop_callbacks
 from claimpt_tf.training.loop import TrainingLoop
@@ -27,6 +28,7 @@ from claimpt_tf.training.sources import column, with_rows
 from claimpt_tf.training.weight_average import WeightAverage
 
 HELD_OUT = 10
+GENTLE = 0.03  # of the rate, where the head begins with what is known
 
 
 class Adapted:
@@ -136,10 +138,15 @@ def adapt(
     *,
     unlabelled: tf.data.Dataset | None = None,
     codes: Sequence[str] = (),
+    start: HeadStart | None = None,
     log_dir: str | None = None,
     checkpoint: CheckpointFile | None = None,
 ) -> Adapted:
     """Trains on a task's own outcome in everybody's past; no label is used.
+
+    What pre-training knows of the outcome it learned from more members and from many
+    outcomes at once. From there the network goes on at `GENTLE` of the rate, or the past
+    of a few thousand members would overwrite it.
 
     Args:
       model: A model of `risk_model`; it is changed.
@@ -149,9 +156,15 @@ def adapt(
       config: Choices.
       unlabelled: Batches of training members outside the cohort.
       codes: The code vocabulary, in file order; without it no trees are grown.
+      start: What pre-training knows of the outcome, for the head to begin with.
       log_dir: Where TensorBoard scalars go.
       checkpoint: Where the run's state is kept; it goes on from there if there is one.
     """
+    if start is not None:
+        states = Scorer(model, config.limits)(train).state
+        model.get_layer("risk_head").begin_with(*start.around(states))
+        rate = config.learning_rate * GENTLE
+        config = config.model_copy(update={"learning_rate": rate})
     past, held_out = rehearsal(train, valid, unlabelled, config)
     _train(model, past, held_out, question, config, log_dir, checkpoint)
     adapted = Adapted(model, config)

@@ -186,8 +186,9 @@ class FinetuneConfig(BaseModel):
       rehearsals: Passes over the training members in `adapt`, at most.
       most_rehearsed: Members outside the cohort who take part in `adapt`, at most.
       trees: Whether `adapt` grows trees on decayed counts beside the network.
-      foreknown: Whether the heads of `labels` and `head` begin with what pre-training
-        knows of the outcome's own codes (`claimpt_tf.training.foreknowledge`).
+      foreknown: Whether the head begins with what pre-training knows of the outcome's
+        own codes (`claimpt_tf.training.foreknowledge`); `adapt` then goes on at
+        three hundredths of the rate.
       bags: Networks that are trained from the same start, with seeds from `seed` on;
         their scores are averaged.
       max_visits: Latest visits that are read.

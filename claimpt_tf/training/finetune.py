@@ -56,9 +56,8 @@ def finetune(
       unlabelled: Batches of training members outside the cohort, whose past adaptation
         sees too.
       codes: The code vocabulary, in file order; without it no trees are grown.
-      start: What pre-training knows of the outcome: where the recipes `labels` and
-        `head` begin, if `config.foreknown`. Adaptation learns its own from all of
-        the past.
+      start: What pre-training knows of the outcome, where the head begins if
+        `config.foreknown`.
 
     Returns:
       A model of `risk_model`, the recipe that was followed, and what scores with it.
@@ -82,12 +81,10 @@ def finetune(
         recipe = "adapt" if enough else "labels"
     head = model.get_layer("risk_head")
     scorer = Scorer(model, config.limits)
-    if recipe == "adapt" or not config.foreknown:
+    if not config.foreknown:
         start = None
-    if start is not None:
-        known, middle = start.around(scorer(chosen).state)
-        head.score.kernel.assign(known[:, None])
-        head.score.bias.assign([middle])
+    if start is not None and recipe != "adapt":
+        head.begin_with(*start.around(scorer(chosen).state))
     if recipe == "labels":
         head.shift.assign(_log_odds(labels.mean()))
         trainer = LabelTrainer(
@@ -110,7 +107,7 @@ def finetune(
     else:
         adapted = adapt(
             model, train, valid, question, config, unlabelled=unlabelled, codes=codes,
-            log_dir=log_dir, checkpoint=checkpoint,
+            start=start, log_dir=log_dir, checkpoint=checkpoint,
         )  # fmt: skip
         adapted.fit(chosen, valid)
         return adapted.model, recipe, adapted.scorer

@@ -119,9 +119,8 @@ def test_a_run_without_windows_knows_nothing(pretrained, tmp_path: Path) -> None
     assert head_start(str(tmp_path), task, CODES) is None
 
 
-@pytest.mark.parametrize(
-    ("recipe", "foreknown"), [("head", True), ("head", False), ("labels", True)]
-)
+@pytest.mark.parametrize("foreknown", [True, False])
+@pytest.mark.parametrize("recipe", ["head", "labels", "adapt"])
 def test_a_head_begins_there(recipe: str, foreknown: bool) -> None:
     """With one label of each kind the ranking is what was known before."""
     kernel = np.random.default_rng(3).normal(size=network().width).astype(np.float32)
@@ -140,3 +139,21 @@ def test_a_head_begins_there(recipe: str, foreknown: bool) -> None:
     scored = scorer(labelled(5))
     alike = np.corrcoef(scored.state @ kernel, scored.logit)[0, 1]
     assert alike > 0.99 if foreknown else abs(alike) < 0.99
+
+
+def test_adaptation_treads_softly_from_there() -> None:
+    """Adam's steps are as long as its rate."""
+    kernel = np.full(network().width, 0.01, np.float32)
+    start = HeadStart(kernel[:, None], np.zeros(1), np.ones(1), ("asthma",))
+    config = FinetuneConfig(recipe="adapt", batch_size=1, patience=4)
+    before = np.copy(flat(network()))
+    moved = []
+    for known in (None, start):
+        model = network()
+        finetune(model, labelled(), labelled(9), Question(30), config, start=known)
+        moved.append(np.abs(flat(model) - before).mean())
+    assert 0 < moved[1] < moved[0] / 2
+
+
+def flat(model: keras.Model) -> np.ndarray:
+    return np.concatenate([one.ravel() for one in model.get_weights()])

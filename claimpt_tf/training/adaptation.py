@@ -144,9 +144,9 @@ def adapt(
 ) -> Adapted:
     """Trains on a task's own outcome in everybody's past; no label is used.
 
-    What pre-training knows of the outcome it learned from more members and from many
-    outcomes at once. From there the network goes on at `GENTLE` of the rate, or the past
-    of a few thousand members would overwrite it.
+    What pre-training knows of the outcome it learned from more members, and from many
+    outcomes at once. From there the network goes on at `GENTLE` of the rate, or the
+    past of a few thousand members would overwrite it.
 
     Args:
       model: A model of `risk_model`; it is changed.

@@ -28,7 +28,7 @@ from claimpt_tf.training.sources import column, with_rows
 from claimpt_tf.training.weight_average import WeightAverage
 
 HELD_OUT = 10
-GENTLE = 0.03  # of the rate, where the head begins with what is known
+MANY, GENTLE = 3, 0.03  # times the members; of the rate
 
 
 class Adapted:
@@ -144,9 +144,9 @@ def adapt(
 ) -> Adapted:
     """Trains on a task's own outcome in everybody's past; no label is used.
 
-    What pre-training knows of the outcome it learned from more members, and from many
-    outcomes at once. From there the network goes on at `GENTLE` of the rate, or the
-    past of a few thousand members would overwrite it.
+    Where pre-training has read many times the members whose past is here, what it
+    knows of the outcome is better than what they can teach: the head begins with it,
+    and the network goes on at `GENTLE` of the rate, or they would overwrite it.
 
     Args:
       model: A model of `risk_model`; it is changed.
@@ -156,16 +156,16 @@ def adapt(
       config: Choices.
       unlabelled: Batches of training members outside the cohort.
       codes: The code vocabulary, in file order; without it no trees are grown.
-      start: What pre-training knows of the outcome, for the head to begin with.
+      start: What pre-training knows of the outcome.
       log_dir: Where TensorBoard scalars go.
       checkpoint: Where the run's state is kept; it goes on from there if there is one.
     """
-    if start is not None:
+    past, held_out = rehearsal(train, valid, unlabelled, config)
+    if start is not None and start.members >= MANY * batch_count(past, 1)[1]:
         states = Scorer(model, config.limits)(train).state
         model.get_layer("risk_head").begin_with(*start.around(states))
         rate = config.learning_rate * GENTLE
         config = config.model_copy(update={"learning_rate": rate})
-    past, held_out = rehearsal(train, valid, unlabelled, config)
     _train(model, past, held_out, question, config, log_dir, checkpoint)
     adapted = Adapted(model, config)
     if config.trees and len(codes):

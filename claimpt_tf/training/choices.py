@@ -187,8 +187,9 @@ class FinetuneConfig(BaseModel):
       most_rehearsed: Members outside the cohort who take part in `adapt`, at most.
       trees: Whether `adapt` grows trees on decayed counts beside the network.
       foreknown: Whether the head begins with what pre-training knows of the outcome's
-        own codes (`claimpt_tf.training.foreknowledge`); `adapt` then goes on at
-        three hundredths of the rate.
+        own codes (`claimpt_tf.training.foreknowledge`); that of `adapt` only where
+        pre-training read many times the members that it reads, and then the network
+        goes on at three hundredths of the rate.
       bags: Networks that are trained from the same start, with seeds from `seed` on;
         their scores are averaged.
       max_visits: Latest visits that are read.

@@ -38,12 +38,14 @@ class HeadStart:
       bias: float32 [T].
       parts: float [T], share of the target's codes that are the outcome's.
       targets: Their names.
+      members: How many it was learned from.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
     parts: np.ndarray
     targets: tuple[str, ...]
+    members: int = 0
 
     def around(self, state: np.ndarray) -> tuple[np.ndarray, float]:
         """The score of any of the targets, linear near some states.
@@ -75,6 +77,7 @@ class WindowScores:
       shift: float32 [H, rank].
       vectors: float32 [K, rank].
       bias: float32 [H, K].
+      members: int [], how many they were learned from.
     """
 
     horizons: np.ndarray
@@ -82,9 +85,10 @@ class WindowScores:
     shift: np.ndarray
     vectors: np.ndarray
     bias: np.ndarray
+    members: np.ndarray
 
     @classmethod
-    def of(cls, model: Pretrainer) -> WindowScores | None:
+    def of(cls, model: Pretrainer, members: int) -> WindowScores | None:
         """Those that a model was trained to; None if its objectives are others."""
         for objective in model.objectives:
             if isinstance(objective, Windows):
@@ -96,6 +100,7 @@ class WindowScores:
                     shift.reshape(shape).astype(np.float32),
                     np.asarray(head.vectors, np.float32),
                     np.asarray(head.bias, np.float32),
+                    np.asarray(members),
                 )
         return None
 
@@ -114,9 +119,15 @@ class WindowScores:
         return self.kernel[:, at] @ vectors, bias
 
 
-def save_window_head(model: Pretrainer, folder: str) -> None:
-    """Writes a model's window scores beside its backbone, if it has any."""
-    scores = WindowScores.of(model)
+def save_window_head(model: Pretrainer, members: int, folder: str) -> None:
+    """Writes a model's window scores beside its backbone, if it has any.
+
+    Args:
+      model: What was trained.
+      members: How many it was trained on.
+      folder: Of the backbone.
+    """
+    scores = WindowScores.of(model, members)
     if scores is None:
         return
     content = io.BytesIO()
@@ -147,7 +158,8 @@ def head_start(base: str, task: Task, codes: Sequence[str]) -> HeadStart | None:
     if asked is None or not asked.outcome.names_codes or not tf.io.gfile.exists(path):
         return None
     with tf.io.gfile.GFile(path, "rb") as file:
-        found = np.load(io.BytesIO(file.read()))
+        # Runs of before it was kept do not say of how many members.
+        found = {"members": np.asarray(0), **np.load(io.BytesIO(file.read()))}
         scores = WindowScores(*(found[one.name] for one in fields(WindowScores)))
     with tf.io.gfile.GFile(os.path.join(base, TARGETS_FILE)) as file:
         targets = Targets.from_json(file.read())
@@ -159,6 +171,7 @@ def head_start(base: str, task: Task, codes: Sequence[str]) -> HeadStart | None:
         *scores.of_targets(known, asked.window_days),
         parts[known],
         tuple(targets.names[n] for n in known),
+        int(scores.members),
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from claimpt_tf.models.presets import backbone
 from claimpt_tf.tasks.spec import Task, load_task
+from claimpt_tf.training.adaptation import MANY
 from claimpt_tf.training.choices import FinetuneConfig, Question
 from claimpt_tf.training.finetune import finetune
 from claimpt_tf.training.foreknowledge import (
@@ -45,7 +46,7 @@ def pretrained(tmp_path_factory) -> tuple[str, Pretrainer]:
     head = model.objectives[0].head
     draw = np.random.default_rng(0)
     head.set_weights([draw.normal(size=one.shape) for one in head.get_weights()])
-    save_window_head(model, str(folder))
+    save_window_head(model, 70_000, str(folder))
     (folder / TARGETS_FILE).write_text(targets.to_json())
     return str(folder), model
 
@@ -65,6 +66,7 @@ def test_the_score_is_the_window_heads_own(pretrained) -> None:
     task = load_task("asthma_exacerbation")  # within 180 days, acute visits
     start = head_start(folder, task, CODES)
     assert start is not None and start.targets == ("asthma@acute",)
+    assert start.members == 70_000
     given = states(model)
     kernel, bias = start.around(given)
     own = logits(model, given, 180)[:, NAMES.index("asthma@acute")]
@@ -113,7 +115,7 @@ def test_nothing_is_known_of_other_outcomes(pretrained, outcome: dict) -> None:
 def test_a_run_without_windows_knows_nothing(pretrained, tmp_path: Path) -> None:
     _, model = pretrained
     other = Pretrainer(model.backbone, model.targets, {"next_visit": {}})
-    save_window_head(other, str(tmp_path))
+    save_window_head(other, 70_000, str(tmp_path))
     assert not list(tmp_path.iterdir())
     task = load_task("asthma_exacerbation")
     assert head_start(str(tmp_path), task, CODES) is None
@@ -124,7 +126,7 @@ def test_a_run_without_windows_knows_nothing(pretrained, tmp_path: Path) -> None
 def test_a_head_begins_there(recipe: str, foreknown: bool) -> None:
     """With one label of each kind the ranking is what was known before."""
     kernel = np.random.default_rng(3).normal(size=network().width).astype(np.float32)
-    start = HeadStart(kernel[:, None], np.zeros(1), np.ones(1), ("asthma",))
+    start = HeadStart(kernel[:, None], np.zeros(1), np.ones(1), ("asthma",), 1_000)
     few = np.zeros(2 * MEMBERS, bool)
     (rows,) = list(labelled())
     label = rows["label"].numpy()
@@ -141,18 +143,19 @@ def test_a_head_begins_there(recipe: str, foreknown: bool) -> None:
     assert alike > 0.99 if foreknown else abs(alike) < 0.99
 
 
-def test_adaptation_treads_softly_from_there() -> None:
+def test_adaptation_treads_softly_only_where_pretraining_read_many() -> None:
     """Adam's steps are as long as its rate."""
     kernel = np.full(network().width, 0.01, np.float32)
-    start = HeadStart(kernel[:, None], np.zeros(1), np.ones(1), ("asthma",))
     config = FinetuneConfig(recipe="adapt", batch_size=1, patience=4)
     before = np.copy(flat(network()))
     moved = []
-    for known in (None, start):
+    for read in (0, MANY * MEMBERS - 1, MANY * MEMBERS):
+        start = HeadStart(kernel[:, None], np.zeros(1), np.ones(1), ("asthma",), read)
         model = network()
-        finetune(model, labelled(), labelled(9), Question(30), config, start=known)
+        finetune(model, labelled(), labelled(9), Question(30), config, start=start)
         moved.append(np.abs(flat(model) - before).mean())
-    assert 0 < moved[1] < moved[0] / 2
+    assert moved[0] == moved[1]
+    assert 0 < moved[2] < moved[0] / 2
 
 
 def flat(model: keras.Model) -> np.ndarray:

@@ -104,6 +104,45 @@ class WindowScores:
                 )
         return None
 
+    @classmethod
+    def load(cls, folder: str) -> WindowScores | None:
+        """Those that `save_window_head` wrote; None if it had none to write."""
+        path = os.path.join(folder, WINDOW_HEAD_FILE)
+        if not tf.io.gfile.exists(path):
+            return None
+        with tf.io.gfile.GFile(path, "rb") as file:
+            # Runs of before it was kept do not say of how many members.
+            found = {"members": np.asarray(0), **np.load(io.BytesIO(file.read()))}
+        return cls(*(found[one.name] for one in fields(cls)))
+
+    def begin(self, model: Pretrainer, names: Sequence[str]) -> bool:
+        """Sets the window head of a model to these, target by target.
+
+        Args:
+          model: Its targets may be others too, and in another order.
+          names: Of the targets here.
+
+        Returns:
+          Whether it has a head of this size.
+        """
+        for objective in model.objectives:
+            if not isinstance(objective, Windows):
+                continue
+            head, known = objective.head, {name: n for n, name in enumerate(names)}
+            sizes = (tuple(objective.horizons), head.rank)
+            if sizes != (tuple(self.horizons.tolist()), self.vectors.shape[1]):
+                return False
+            ours = [n for n, name in enumerate(model.targets.names) if name in known]
+            theirs = [known[model.targets.names[n]] for n in ours]
+            vectors, bias = np.copy(head.vectors), np.copy(head.bias)
+            vectors[ours], bias[:, ours] = self.vectors[theirs], self.bias[:, theirs]
+            head.vectors.assign(vectors)
+            head.bias.assign(bias)
+            kernel = self.kernel.reshape(len(self.kernel), -1)
+            head.project.set_weights([kernel, self.shift.ravel()])
+            return True
+        return False
+
     def of_targets(
         self, targets: np.ndarray, window_days: int
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -153,14 +192,9 @@ def head_start(base: str, task: Task, codes: Sequence[str]) -> HeadStart | None:
       None where the run learned no windows, the task's outcome names no codes, or no
       target has any of them.
     """
-    path = os.path.join(base, WINDOW_HEAD_FILE)
-    asked = task.definition
-    if asked is None or not asked.outcome.names_codes or not tf.io.gfile.exists(path):
+    asked, scores = task.definition, WindowScores.load(base)
+    if asked is None or not asked.outcome.names_codes or scores is None:
         return None
-    with tf.io.gfile.GFile(path, "rb") as file:
-        # Runs of before it was kept do not say of how many members.
-        found = {"members": np.asarray(0), **np.load(io.BytesIO(file.read()))}
-        scores = WindowScores(*(found[one.name] for one in fields(WindowScores)))
     with tf.io.gfile.GFile(os.path.join(base, TARGETS_FILE)) as file:
         targets = Targets.from_json(file.read())
     parts = _parts(asked, task, targets, codes)

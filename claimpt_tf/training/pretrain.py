@@ -65,6 +65,7 @@ class Pretrained:
       history: Figures of each epoch.
       members: Training members with a visit.
       visits: Their visits.
+      read: Members that its window head learned from, those of a base included.
       precision: Keras dtype policy that was used.
       chief: Whether this process is the one that writes, of several workers.
     """
@@ -74,6 +75,7 @@ class Pretrained:
     history: list[dict[str, float]]
     members: int
     visits: int
+    read: int
     precision: str
     chief: bool
 
@@ -99,7 +101,8 @@ def pretrain(
       config: Choices.
       log_dir: Where TensorBoard scalars go, a folder each for train and validation.
       checkpoint: Where the run's state is kept; it goes on from there if there is one.
-      base: Another run's network and targets to begin with; else the network is fresh.
+      base: Another run's network, targets and window head to begin with; else all is
+        fresh.
       strategy: The replicas, where they were chosen before (`choose_strategy`).
 
     Raises:
@@ -142,6 +145,7 @@ def pretrain(
             else base.network(precision)
         )
         model = Pretrainer(network, targets, mix, config.seed)
+        read = members + (base.begin_heads(model) if base is not None else 0)
         model.compile(
             RowwiseAdamW(
                 learning_rate=warmup_cosine(
@@ -185,7 +189,7 @@ def pretrain(
         dated_batches(valid, fixed=True, **cut).cache(),
         steps,
     )
-    return Pretrained(model, targets, history, members, visits, precision, chief)
+    return Pretrained(model, targets, history, members, visits, read, precision, chief)
 
 
 def save_pretrained(

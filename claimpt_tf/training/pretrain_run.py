@@ -122,7 +122,7 @@ def pretrain_run(
         )
         if made.chief:
             save_pretrained(made.model, made.targets, graph.codes, str(folder))
-            save_window_head(made.model, made.members, str(folder))
+            save_window_head(made.model, made.read, str(folder))
         recall = next_visit_recall(made.model, train, valid, graph.codes, config.limits)
     finally:
         shutil.rmtree(cache, ignore_errors=True)

@@ -16,7 +16,9 @@ from claimpt_tf.codes.categories import CategoryOf, category_of
 from claimpt_tf.errors import ArtifactError
 from claimpt_tf.models.timeline_backbone import TimelineBackbone
 from claimpt_tf.training.devices import dtype_policy
+from claimpt_tf.training.foreknowledge import WindowScores
 from claimpt_tf.training.pretrain import TARGETS_FILE, load_backbone, write_text
+from claimpt_tf.training.pretrainer import Pretrainer
 from claimpt_tf.training.targets import Targets
 from claimpt_tf.visits.ids import (
     CODE_VOCABULARY,
@@ -182,6 +184,20 @@ class Continuation:
             [place.get(one, -1) for one in categories],
             [place.get(one + _ACUTE, -1) for one in categories],
         )
+
+    def begin_heads(self, model: Pretrainer) -> int:
+        """Gives a model what the base knows of windows; other heads stay fresh.
+
+        Args:
+          model: Of the grown network and targets.
+
+        Returns:
+          How many members taught that, 0 where there is nothing of this size.
+        """
+        scores = WindowScores.load(self.base.folder)
+        if scores is None or not scores.begin(model, self.base.targets.names):
+            return 0
+        return int(scores.members)
 
     def _code_rows(self, table: np.ndarray) -> np.ndarray:
         known = len(self.base.codes)

@@ -34,6 +34,6 @@ def run_fn(fn_args: FnArgs) -> None:
     )
     folder = keras_folder(fn_args.serving_model_dir)
     save_pretrained(made.model, made.targets, graph.codes, folder)
-    save_window_head(made.model, made.members, folder)
+    save_window_head(made.model, made.read, folder)
     # Nobody serves it, but TFX refuses a model without this folder.
     os.makedirs(fn_args.serving_model_dir, exist_ok=True)

@@ -15,6 +15,7 @@ from claimpt_tf.training.choices import FinetuneConfig, Question
 from claimpt_tf.training.finetune import finetune
 from claimpt_tf.training.foreknowledge import (
     HeadStart,
+    WindowScores,
     head_start,
     save_window_head,
 )
@@ -110,6 +111,24 @@ def question(outcome: dict, days: int = 30) -> Task:
 )
 def test_nothing_is_known_of_other_outcomes(pretrained, outcome: dict) -> None:
     assert head_start(pretrained[0], question(outcome), CODES) is None
+
+
+def test_windows_go_on_target_by_target(pretrained) -> None:
+    """What a base knew of a target is known wherever that stands, and of no other."""
+    folder, model = pretrained
+    scores = WindowScores.load(folder)
+    names = ["fracture", "cold", "asthma@acute"]
+    nothing = [-1] * (FIRST_CODE + len(CODES))
+    targets = Targets(names, nothing, nothing)
+    grown = Pretrainer(model.backbone, targets, {"windows": {}})
+    fresh = logits(grown, states(model), 30)
+    assert scores is not None and scores.begin(grown, NAMES)
+    known, now = (logits(one, states(model), 30) for one in (model, grown))
+    at = [NAMES.index(name) for name in names[1:]]
+    np.testing.assert_allclose(now[:, 1:], known[:, at], rtol=1e-5)
+    assert not np.isclose(now[:, 0], fresh[:, 0]).any()  # by another projection
+    other = Pretrainer(model.backbone, targets, {"windows": {"rank": 8}})
+    assert not scores.begin(other, NAMES)
 
 
 def test_a_run_without_windows_knows_nothing(pretrained, tmp_path: Path) -> None:

@@ -8,8 +8,13 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadFileScheduling
+
+# How long an example takes says more of what else runs on the machine.
+hypothesis.settings.register_profile("claimpt", deadline=None)
+hypothesis.settings.load_profile("claimpt")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -23,7 +23,6 @@ def test_no_input_ends_in_a_traceback_or_loses_a_row(name: str) -> None:
     @settings(
         max_examples=5,
         derandomize=True,  # scripts/fuzz_readers.py draws others, and more
-        deadline=None,
         database=None,
         suppress_health_check=[HealthCheck.too_slow],
     )

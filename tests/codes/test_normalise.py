@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from claimpt_tf.codes import normalise
@@ -32,7 +32,6 @@ def series(values: list[str | None]) -> pl.Series:
 
 
 @pytest.mark.parametrize("function", EVERY)
-@settings(deadline=None)
 @given(values=st.lists(MESSY, max_size=30))
 def test_any_text(
     function: Callable[[pl.Series], pl.Series], values: list[str | None]
@@ -47,7 +46,6 @@ def test_any_text(
 
 
 @pytest.mark.parametrize("function", EVERY)
-@settings(deadline=None)
 @given(code=st.text(alphabet="0123456789ABCDEF", min_size=5, max_size=7))
 def test_case_and_padding_do_not_matter(
     function: Callable[[pl.Series], pl.Series], code: str
@@ -80,7 +78,6 @@ def test_official_procedures() -> None:
 PARTS = st.tuples(st.integers(1, 99_999), st.integers(0, 9_999), st.integers(0, 99))
 
 
-@settings(deadline=None)
 @given(PARTS)
 def test_ndc_of_any_format(parts: tuple[int, int, int]) -> None:
     labeller, product, package = parts

@@ -57,7 +57,7 @@ def test_the_bins_of_the_ece_stay_those_of_all_rows() -> None:
     assert ece(Weighted(ranked, weights[:, ranked.order])) == pytest.approx(expected)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     hnp.arrays(float, 12, elements=st.sampled_from([0.0, 1.0])),
     hnp.arrays(float, 12, elements=st.sampled_from([0.0, 0.1, 0.4, 0.5, 0.9, 1.0])),

@@ -48,7 +48,6 @@ BODIES = (
 PATHS = st.sampled_from(["predict", "classify", "regress"])
 SLOW = settings(
     max_examples=150,
-    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -168,7 +168,7 @@ REQUEST = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(REQUEST | JSON)
 def test_whatever_comes_is_parsed_or_refused(document: Any) -> None:
     try:
@@ -179,7 +179,7 @@ def test_whatever_comes_is_parsed_or_refused(document: Any) -> None:
         assert set(call.inputs) == set(SIGNATURES[call.signature].inputs)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=60))
 def test_bytes_that_are_no_json(body: bytes) -> None:
     with pytest.raises(InferenceError):

@@ -21,7 +21,6 @@ INPUTS = pl.all().exclude(list(LABEL_COLUMNS))
 ENDS = st.integers(LAST - 200, LAST)
 often = settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 

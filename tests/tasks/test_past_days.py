@@ -96,7 +96,6 @@ def test_a_member_without_enrolment_or_visit_has_none() -> None:
 @pytest.mark.slow
 @settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 @given(tasks(), people())

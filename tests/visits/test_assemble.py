@@ -33,7 +33,7 @@ def visits_of(made: Assembled, child: str = CHILD) -> list[tuple[Any, ...]]:
     return list(zip(*row.select(columns).row(0), strict=True))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(drawn.seeds, drawn.rules)
 def test_equals_the_rules_in_plain_python(seed: int, rules: VisitRules) -> None:
     lines = drawn.lines(seed)
@@ -45,7 +45,7 @@ def test_equals_the_rules_in_plain_python(seed: int, rules: VisitRules) -> None:
     assert fates(made) == dict(expected_fates)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(drawn.seeds, drawn.rules, st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_nothing(
     seed: int, rules: VisitRules, chance: random.Random
@@ -60,7 +60,7 @@ def test_the_order_of_rows_changes_nothing(
     assert shuffled.counts == straight.counts
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(drawn.seeds, drawn.rules)
 def test_rows_delivered_twice_change_nothing(seed: int, rules: VisitRules) -> None:
     lines = drawn.lines(seed)
@@ -72,7 +72,7 @@ def test_rows_delivered_twice_change_nothing(seed: int, rules: VisitRules) -> No
     assert twice.timelines.equals(made.timelines)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(drawn.seeds, drawn.rules)
 def test_every_line_has_one_fate(seed: int, rules: VisitRules) -> None:
     lines = drawn.lines(seed)

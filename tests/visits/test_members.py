@@ -26,7 +26,7 @@ def by_calendar(spans: list[tuple[int, int]], tolerance: int) -> list[tuple[int,
     return runs
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SPANS, SPANS, st.integers(0, 5), st.randoms(use_true_random=False))
 def test_spans_are_the_covered_days_of_each_member(
     own: list[tuple[int, int]],

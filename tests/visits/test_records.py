@@ -64,7 +64,7 @@ def some_records(count: int = 3) -> list[bytes]:
     return encode(frame)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(labelled_rows(), min_size=1, max_size=5))
 def test_labelled_examples_come_back_as_they_were(
     rows: list[dict[str, object]],

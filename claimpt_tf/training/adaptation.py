@@ -160,13 +160,15 @@ def adapt(
       log_dir: Where TensorBoard scalars go.
       checkpoint: Where the run's state is kept; it goes on from there if there is one.
     """
+    title = "adaptation"
     past, held_out = rehearsal(train, valid, unlabelled, config)
     if start is not None and start.members >= MANY * batch_count(past, 1)[1]:
         states = Scorer(model, config.limits)(train).state
         model.get_layer("risk_head").begin_with(*start.around(states))
         rate = config.learning_rate * GENTLE
         config = config.model_copy(update={"learning_rate": rate})
-    _train(model, past, held_out, question, config, log_dir, checkpoint)
+        title = "adaptation from what pre-training knows"
+    _train(model, past, held_out, question, config, title, log_dir, checkpoint)
     adapted = Adapted(model, config)
     if config.trees and len(codes):
         adapted.add_trees(past, valid, question, codes)
@@ -251,6 +253,7 @@ def _train(
     held_out: tf.data.Dataset,
     question: Question,
     config: FinetuneConfig,
+    title: str,
     log_dir: str | None,
     checkpoint: CheckpointFile | None,
 ) -> None:
@@ -273,7 +276,7 @@ def _train(
         WeightAverage(adapter.trainable_variables, config.ema),
         config.rehearsals,
         config.patience,
-        loop_callbacks("adaptation", config.batch_size, log_dir),
+        loop_callbacks(title, config.batch_size, log_dir),
         checkpoint,
     ).run(
         lambda epoch, start, steps: batches_from(

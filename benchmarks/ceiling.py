@@ -4,7 +4,7 @@ The true risk is a bound that no model reaches: it knows hidden states. Here Lig
 taught that risk itself, a number without chance in it, on as many index dates as there
 are: what it then reaches on other members is about what claims tell. Beside it stands
 the same taught by labels. Features are counts as in `claimpt evaluate`, and the patient
-states of a pre-trained network.
+states of a pre-trained network. Last, that network itself, all layers, taught the risk.
 
     claimpt simulate more --members 100000 --seed 321
     claimpt ingest --source tuva --input more --output more_records
@@ -41,6 +41,7 @@ GROWTH = {
     "num_threads": 1,
 }
 MOST_ROUNDS, PATIENCE, HELD_OUT = 800, 30, 10
+EPOCHS, BATCH, RATE = 4, 96, 7e-4  # of the network
 LABELS, RISK = "labels", "true risks"
 
 
@@ -53,16 +54,16 @@ LABELS, RISK = "labels", "true risks"
 @click.option("--test-truth", required=True, help="Table of their true risks.")
 @click.option("--key-file", help="Key that both were hashed with.")
 @click.option("--output", required=True, help="Folder for cohorts and figures.")
+@click.option("--trees/--no-trees", default=True, help="LightGBM, six times.")
 def main(
     task_name: str, base: str, data: str, truth: str, test: str, test_truth: str,
-    key_file: str | None, output: str,
+    key_file: str | None, output: str, trees: bool,
 ) -> None:  # fmt: skip
     """Trains, and shows the table."""
     from scipy import sparse
     from scipy.special import logit
 
     from claimpt_tf.evaluation.compare import compare
-    from claimpt_tf.evaluation.counts import CountFeatures
     from claimpt_tf.evaluation.evaluate import true_risk
     from claimpt_tf.evaluation.finetuned_run import labelled_rows
     from claimpt_tf.models.risk_model import risk_model
@@ -82,8 +83,8 @@ def main(
     scorer = Scorer(network, FinetuneConfig().limits)
 
     def read(name: str, records: str, table: str) -> tuple[pl.DataFrame, Any, Any]:
-        """Rows, their true risks and their states."""
-        cohort = Path(output) / task_name / name
+        """Rows, their true risks and what the network reads."""
+        cohort = Path(output) / task.name / name
         if not cohort.exists():
             build_cohort(task, records, str(cohort))
         rows = pl.concat([labelled_rows(cohort, split) for split in splits])
@@ -91,11 +92,81 @@ def main(
         if risk is None:
             raise click.UsageError(f"{table} has no risks of these members and dates")
         files = {name: [f"{cohort}/Split-{split}/*" for split in splits]}
-        source = labelled_sources(files, graph.layer)[name]
-        return rows, risk, sparse.csr_matrix(scorer(source).state)
+        return rows, risk, labelled_sources(files, graph.layer)[name]
 
-    own, risk, states = read("own", data, truth)
-    others, bound, asked_states = read("others", test, test_truth)
+    own, risk, source = read("own", data, truth)
+    others, bound, asked_source = read("others", test, test_truth)
+    scores: dict[str, Any] = {"the true risk itself": bound}
+    risk = np.clip(risk, 1e-4, 1 - 1e-4)  # some are one, to float32
+    if trees:
+        scores |= by_trees(
+            own, others, logit(risk),
+            *(sparse.csr_matrix(scorer(one).state) for one in (source, asked_source)),
+        )  # fmt: skip
+    teach(network, source, logit(risk))
+    scores["the network, taught by true risks"] = scorer(asked_source).logit
+    # Only AUROC is read: ranks, so that any score will do for a probability.
+    ranks = {n: np.argsort(np.argsort(s)) / len(s) for n, s in scores.items()}
+    found = compare(ranks, others)
+    table = Table(
+        title=f"{task_name}: {own.height:,} index dates to learn from, "
+        f"{others.height:,} of others to score, simulated"
+    )
+    for header in ("what", "AUROC"):
+        table.add_column(header)
+    for name in ranks:
+        one = found.models[name]["auroc"]
+        table.add_row(name, f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]")
+    Console(width=100, highlight=False).print(table)
+
+
+def teach(network: Any, source: Any, target: Any) -> None:
+    """Trains all layers to foresee a number of each row, by squared error."""
+    import keras
+    import tensorflow as tf
+
+    from claimpt_tf.training.choices import FinetuneConfig
+    from claimpt_tf.training.inputs import as_of
+    from claimpt_tf.training.schedules import warmup_cosine
+
+    limits = FinetuneConfig().limits
+    wanted = ((target - target.mean()) / target.std()).astype(np.float32)
+    rows = tf.data.Dataset.zip(
+        source.unbatch(), tf.data.Dataset.from_tensor_slices(wanted)
+    )
+    rows = rows.shuffle(20_000, seed=1).batch(BATCH, drop_remainder=True)
+    optimizer = keras.optimizers.AdamW(
+        warmup_cosine(RATE, len(wanted) // BATCH * EPOCHS),
+        weight_decay=0.01,
+        global_clipnorm=1.0,
+    )
+    weights = network.trainable_variables
+    optimizer.build(weights)
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def step(features: Any, wanted: Any) -> Any:
+        inputs = as_of(features, features["index_day"], limits)
+        inputs.pop("visit_outcome", None)
+        with tf.GradientTape() as tape:
+            error = network(inputs, training=True)["logit"][:, 0] - wanted
+            loss = tf.reduce_mean(error**2)
+        optimizer.apply(tape.gradient(loss, weights), weights)
+        return loss
+
+    for epoch in range(1, EPOCHS + 1):
+        losses = [float(step(features, some)) for features, some in rows]
+        click.echo(f"network {epoch}/{EPOCHS}: {np.mean(losses):.3f}", err=True)
+
+
+def by_trees(
+    own: pl.DataFrame, others: pl.DataFrame, log_odds: Any, states: Any,
+    asked_states: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Scores of others by LightGBM, by what it saw and what taught it."""
+    from scipy import sparse
+
+    from claimpt_tf.evaluation.counts import CountFeatures
+
     features = CountFeatures().fit(own)
     counts, asked_counts = features.transform(own), features.transform(others)
     seen = {
@@ -108,28 +179,16 @@ def main(
     }
     taught = {
         LABELS: ("binary", own["label"].to_numpy().astype(float)),
-        RISK: ("regression", logit(risk)),
+        RISK: ("regression", log_odds),
     }
-    scores: dict[str, Any] = {"the true risk itself": bound}
+    scores = {}
     held_out = own["patient_id"].hash(seed=1).to_numpy() % HELD_OUT == 0
     for what, (known, asked) in seen.items():
         for by, (objective, target) in taught.items():
-            name = f"{what}, taught by {by}"
+            name = f"LightGBM on {what}, taught by {by}"
             scores[name] = grown(known, target, objective, held_out, asked)
             click.echo(f"{name}: done", err=True)
-    # Only AUROC is read: ranks, so that any score will do for a probability.
-    ranks = {n: np.argsort(np.argsort(s)) / len(s) for n, s in scores.items()}
-    found = compare(ranks, others)
-    table = Table(
-        title=f"{task_name}: {own.height:,} index dates to learn from, "
-        f"{others.height:,} of others to score, simulated"
-    )
-    for header in ("LightGBM on", "AUROC"):
-        table.add_column(header)
-    for name in ranks:
-        one = found.models[name]["auroc"]
-        table.add_row(name, f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]")
-    Console(width=100, highlight=False).print(table)
+    return scores
 
 
 def grown(known: Any, target: Any, objective: str, held_out: Any, asked: Any) -> Any:

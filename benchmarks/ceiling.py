@@ -60,7 +60,6 @@ def main(
     key_file: str | None, output: str, trees: bool,
 ) -> None:  # fmt: skip
     """Trains, and shows the table."""
-    from scipy import sparse
     from scipy.special import logit
 
     from claimpt_tf.evaluation.compare import compare
@@ -97,13 +96,11 @@ def main(
     own, risk, source = read("own", data, truth)
     others, bound, asked_source = read("others", test, test_truth)
     scores: dict[str, Any] = {"the true risk itself": bound}
-    risk = np.clip(risk, 1e-4, 1 - 1e-4)  # some are one, to float32
+    log_odds = logit(np.clip(risk, 1e-4, 1 - 1e-4))  # some are one, to float32
     if trees:
-        scores |= by_trees(
-            own, others, logit(risk),
-            *(sparse.csr_matrix(scorer(one).state) for one in (source, asked_source)),
-        )  # fmt: skip
-    teach(network, source, logit(risk))
+        states, asked_states = scorer(source).state, scorer(asked_source).state
+        scores |= by_trees(own, others, log_odds, states, asked_states)
+    teach(network, source, log_odds)
     scores["the network, taught by true risks"] = scorer(asked_source).logit
     # Only AUROC is read: ranks, so that any score will do for a probability.
     ranks = {n: np.argsort(np.argsort(s)) / len(s) for n, s in scores.items()}
@@ -167,6 +164,7 @@ def by_trees(
 
     from claimpt_tf.evaluation.counts import CountFeatures
 
+    states, asked_states = map(sparse.csr_matrix, (states, asked_states))
     features = CountFeatures().fit(own)
     counts, asked_counts = features.transform(own), features.transform(others)
     seen = {

@@ -106,7 +106,7 @@ class NetworkLearner:
                 self._config.model_copy(update={"seed": number + 1}),
                 unlabelled=sources.get(UNLABELLED),
                 codes=read_base(self._base, self._files)[0].codes,
-                start=self._known() if self._config.foreknown else None,
+                start=self._known(),
             )
         adapted = self._adapted[number]
         if number not in self._kept:
@@ -131,8 +131,10 @@ class NetworkLearner:
         return scorer(sources[self._scored])
 
     def _known(self) -> HeadStart | None:
+        if self._fresh or not self._config.foreknown:
+            return None
         codes = read_base(self._base, self._files)[0].codes
-        return None if self._fresh else head_start(self._base, self._task, codes)
+        return head_start(self._base, self._task, codes)
 
     def _start(self) -> Any:
         return network_for(self._base, self._files, self._fresh)

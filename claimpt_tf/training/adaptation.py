@@ -160,16 +160,16 @@ def adapt(
       log_dir: Where TensorBoard scalars go.
       checkpoint: Where the run's state is kept; it goes on from there if there is one.
     """
-    title = "adaptation"
+    adapted, title = Adapted(model, config), "adaptation"
     past, held_out = rehearsal(train, valid, unlabelled, config)
-    if start is not None and start.members >= MANY * batch_count(past, 1)[1]:
-        states = Scorer(model, config.limits)(train).state
-        model.get_layer("risk_head").begin_with(*start.around(states))
+    steps, members, _ = batch_count(past, config.batch_size)
+    if start is not None and start.members >= MANY * members:
+        known = start.around(adapted.scorer(train).state)
+        model.get_layer("risk_head").begin_with(*known)
         rate = config.learning_rate * GENTLE
         config = config.model_copy(update={"learning_rate": rate})
         title = "adaptation from what pre-training knows"
-    _train(model, past, held_out, question, config, title, log_dir, checkpoint)
-    adapted = Adapted(model, config)
+    _train(model, past, held_out, steps, question, config, title, log_dir, checkpoint)
     if config.trees and len(codes):
         adapted.add_trees(past, valid, question, codes)
     return adapted
@@ -251,6 +251,7 @@ def _train(
     model: RiskModel,
     past: tf.data.Dataset,
     held_out: tf.data.Dataset,
+    steps: int,
     question: Question,
     config: FinetuneConfig,
     title: str,
@@ -259,7 +260,6 @@ def _train(
 ) -> None:
     """Continues training on the task's own outcome in each member's past."""
     adapter = Adapter(model, question.window_days, question.gap_days)
-    steps = batch_count(past, config.batch_size)[0]
     passes = config.model_copy(update={"epochs": config.rehearsals})
     adapter.compile(layerwise_adamw(model.backbone, steps, passes), jit_compile=False)
     cut: dict[str, Any] = {

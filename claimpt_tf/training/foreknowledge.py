@@ -90,19 +90,19 @@ class WindowScores:
     @classmethod
     def of(cls, model: Pretrainer, members: int) -> WindowScores | None:
         """Those that a model was trained to; None if its objectives are others."""
-        for objective in model.objectives:
-            if isinstance(objective, Windows):
-                head, shape = objective.head, (objective.head.horizons, -1)
-                kernel, shift = map(np.asarray, head.project.get_weights())
-                return cls(
-                    np.asarray(objective.horizons),
-                    kernel.reshape(len(kernel), *shape).astype(np.float32),
-                    shift.reshape(shape).astype(np.float32),
-                    np.asarray(head.vectors, np.float32),
-                    np.asarray(head.bias, np.float32),
-                    np.asarray(members),
-                )
-        return None
+        windows = _windows(model)
+        if windows is None:
+            return None
+        head, shape = windows.head, (windows.head.horizons, -1)
+        kernel, shift = map(np.asarray, head.project.get_weights())
+        return cls(
+            np.asarray(windows.horizons),
+            kernel.reshape(len(kernel), *shape).astype(np.float32),
+            shift.reshape(shape).astype(np.float32),
+            np.asarray(head.vectors, np.float32),
+            np.asarray(head.bias, np.float32),
+            np.asarray(members),
+        )
 
     @classmethod
     def load(cls, folder: str) -> WindowScores | None:
@@ -125,23 +125,22 @@ class WindowScores:
         Returns:
           Whether it has a head of this size.
         """
-        for objective in model.objectives:
-            if not isinstance(objective, Windows):
-                continue
-            head, known = objective.head, {name: n for n, name in enumerate(names)}
-            sizes = (tuple(objective.horizons), head.rank)
-            if sizes != (tuple(self.horizons.tolist()), self.vectors.shape[1]):
-                return False
-            ours = [n for n, name in enumerate(model.targets.names) if name in known]
-            theirs = [known[model.targets.names[n]] for n in ours]
-            vectors, bias = np.copy(head.vectors), np.copy(head.bias)
-            vectors[ours], bias[:, ours] = self.vectors[theirs], self.bias[:, theirs]
-            head.vectors.assign(vectors)
-            head.bias.assign(bias)
-            kernel = self.kernel.reshape(len(self.kernel), -1)
-            head.project.set_weights([kernel, self.shift.ravel()])
-            return True
-        return False
+        windows = _windows(model)
+        if windows is None:
+            return False
+        head, known = windows.head, {name: n for n, name in enumerate(names)}
+        sizes = (tuple(windows.horizons), head.rank)
+        if sizes != (tuple(self.horizons.tolist()), self.vectors.shape[1]):
+            return False
+        ours = [n for n, name in enumerate(model.targets.names) if name in known]
+        theirs = [known[model.targets.names[n]] for n in ours]
+        vectors, bias = np.copy(head.vectors), np.copy(head.bias)
+        vectors[ours], bias[:, ours] = self.vectors[theirs], self.bias[:, theirs]
+        head.vectors.assign(vectors)
+        head.bias.assign(bias)
+        kernel = self.kernel.reshape(len(self.kernel), -1)
+        head.project.set_weights([kernel, self.shift.ravel()])
+        return True
 
     def of_targets(
         self, targets: np.ndarray, window_days: int
@@ -156,6 +155,11 @@ class WindowScores:
         vectors = self.vectors[targets].T
         bias = self.shift[at] @ vectors + self.bias[at, targets]
         return self.kernel[:, at] @ vectors, bias
+
+
+def _windows(model: Pretrainer) -> Windows | None:
+    found = (one for one in model.objectives if isinstance(one, Windows))
+    return next(found, None)
 
 
 def save_window_head(model: Pretrainer, members: int, folder: str) -> None:
@@ -192,8 +196,11 @@ def head_start(base: str, task: Task, codes: Sequence[str]) -> HeadStart | None:
       None where the run learned no windows, the task's outcome names no codes, or no
       target has any of them.
     """
-    asked, scores = task.definition, WindowScores.load(base)
-    if asked is None or not asked.outcome.names_codes or scores is None:
+    asked = task.definition
+    if asked is None or not asked.outcome.names_codes:
+        return None
+    scores = WindowScores.load(base)
+    if scores is None:
         return None
     with tf.io.gfile.GFile(os.path.join(base, TARGETS_FILE)) as file:
         targets = Targets.from_json(file.read())

@@ -11,11 +11,13 @@ import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
 import tensorflow as tf
 
+from claimpt_tf.errors import ArtifactError
 from claimpt_tf.tasks.match import matching_codes
 from claimpt_tf.tasks.outcome_spec import Definition
 from claimpt_tf.tasks.spec import Task
@@ -106,14 +108,24 @@ class WindowScores:
 
     @classmethod
     def load(cls, folder: str) -> WindowScores | None:
-        """Those that `save_window_head` wrote; None if it had none to write."""
+        """Those that `save_window_head` wrote; None if it had none to write.
+
+        Raises:
+          ArtifactError: The file is damaged.
+        """
         path = os.path.join(folder, WINDOW_HEAD_FILE)
         if not tf.io.gfile.exists(path):
             return None
         with tf.io.gfile.GFile(path, "rb") as file:
+            content = io.BytesIO(file.read())
+        try:
             # Runs of before it was kept do not say of how many members.
-            found = {"members": np.asarray(0), **np.load(io.BytesIO(file.read()))}
-        return cls(*(found[one.name] for one in fields(cls)))
+            found = {"members": np.asarray(0), **np.load(content)}
+            return cls(*(found[one.name] for one in fields(cls)))
+        except (BadZipFile, EOFError, KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(
+                f"{path} is damaged ({error}): copy the run again, or pre-train again"
+            ) from error
 
     def begin(self, model: Pretrainer, names: Sequence[str]) -> bool:
         """Sets the window head of a model to these, target by target.

@@ -8,12 +8,14 @@ import keras
 import numpy as np
 import pytest
 
+from claimpt_tf.errors import ArtifactError
 from claimpt_tf.models.presets import backbone
 from claimpt_tf.tasks.spec import Task, load_task
 from claimpt_tf.training.adaptation import MANY
 from claimpt_tf.training.choices import FinetuneConfig, Question
 from claimpt_tf.training.finetune import finetune
 from claimpt_tf.training.foreknowledge import (
+    WINDOW_HEAD_FILE,
     HeadStart,
     WindowScores,
     head_start,
@@ -138,6 +140,14 @@ def test_a_run_without_windows_knows_nothing(pretrained, tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
     task = load_task("asthma_exacerbation")
     assert head_start(str(tmp_path), task, CODES) is None
+
+
+@pytest.mark.parametrize("kept", [0, 20, 500])
+def test_a_damaged_file_is_named(pretrained, tmp_path: Path, kept: int) -> None:
+    whole = (Path(pretrained[0]) / WINDOW_HEAD_FILE).read_bytes()
+    (tmp_path / WINDOW_HEAD_FILE).write_bytes(whole[:kept])
+    with pytest.raises(ArtifactError, match=r"window_head\.npz is damaged .* again"):
+        WindowScores.load(str(tmp_path))
 
 
 @pytest.mark.parametrize("foreknown", [True, False])

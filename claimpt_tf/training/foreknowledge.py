@@ -11,19 +11,18 @@ import io
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
 import tensorflow as tf
 
-from claimpt_tf.errors import ArtifactError
 from claimpt_tf.tasks.match import matching_codes
 from claimpt_tf.tasks.outcome_spec import Definition
 from claimpt_tf.tasks.spec import Task
 from claimpt_tf.training.objectives import Windows
 from claimpt_tf.training.pretrain import TARGETS_FILE
 from claimpt_tf.training.pretrainer import Pretrainer
+from claimpt_tf.training.run_folder import whole
 from claimpt_tf.training.targets import ACUTE_TYPES, Targets
 from claimpt_tf.visits.ids import FIRST_CODE, VISIT_TYPES
 
@@ -118,14 +117,10 @@ class WindowScores:
             return None
         with tf.io.gfile.GFile(path, "rb") as file:
             content = io.BytesIO(file.read())
-        try:
+        with whole(path):
             # Runs of before it was kept do not say of how many members.
             found = {"members": np.asarray(0), **np.load(content)}
             return cls(*(found[one.name] for one in fields(cls)))
-        except (BadZipFile, EOFError, KeyError, TypeError, ValueError) as error:
-            raise ArtifactError(
-                f"{path} is damaged ({error}): copy the run again, or pre-train again"
-            ) from error
 
     def begin(self, model: Pretrainer, names: Sequence[str]) -> bool:
         """Sets the window head of a model to these, target by target.
@@ -214,7 +209,8 @@ def head_start(base: str, task: Task, codes: Sequence[str]) -> HeadStart | None:
     scores = WindowScores.load(base)
     if scores is None:
         return None
-    with tf.io.gfile.GFile(os.path.join(base, TARGETS_FILE)) as file:
+    path = os.path.join(base, TARGETS_FILE)
+    with whole(path), tf.io.gfile.GFile(path) as file:
         targets = Targets.from_json(file.read())
     parts = _parts(asked, task, targets, codes)
     known = np.flatnonzero(parts)

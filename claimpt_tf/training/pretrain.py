@@ -32,6 +32,7 @@ from claimpt_tf.training.objectives import HORIZONS, default_mix
 from claimpt_tf.training.pretrainer import Pretrainer
 from claimpt_tf.training.progress import EpochLine, Scalars
 from claimpt_tf.training.rowwise import RowwiseAdamW
+from claimpt_tf.training.run_folder import whole
 from claimpt_tf.training.schedules import warmup_cosine
 from claimpt_tf.training.seeds import set_seed
 from claimpt_tf.training.targets import Targets, choose_targets
@@ -253,7 +254,8 @@ def load_backbone(
         raise ArtifactError(f"{folder} holds no {BACKBONE_FILE}: not a pre-trained run")
     if codes is not None:
         _check_vocabulary(folder, codes)
-    found = keras.saving.load_model(path)
+    with whole(path):
+        found = keras.saving.load_model(path)
     return type(found).from_config(found.get_config()) if fresh else found
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from zipfile import BadZipFile
 
 from claimpt_tf.errors import ArtifactError
 
@@ -27,3 +30,21 @@ def check_free(folder: Path, finished: str, resume: bool) -> None:
             f"{folder} is not empty; add --resume to go on with the run in it, or "
             "choose another --output"
         )
+
+
+@contextlib.contextmanager
+def whole(path: str | Path) -> Iterator[None]:
+    """Says which file of a run is damaged, where reading it inside fails.
+
+    Args:
+      path: The file; it is there.
+
+    Raises:
+      ArtifactError: What was read is not what a run writes.
+    """
+    try:
+        yield
+    except (BadZipFile, EOFError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"{path} is damaged ({error}): copy the run again, or pre-train again"
+        ) from error

@@ -19,6 +19,7 @@ from claimpt_tf.training.devices import dtype_policy
 from claimpt_tf.training.foreknowledge import WindowScores
 from claimpt_tf.training.pretrain import TARGETS_FILE, load_backbone, write_text
 from claimpt_tf.training.pretrainer import Pretrainer
+from claimpt_tf.training.run_folder import whole
 from claimpt_tf.training.targets import Targets
 from claimpt_tf.visits.ids import (
     CODE_VOCABULARY,
@@ -66,14 +67,11 @@ class Base:
                 f"{folder} holds no finished run of `claimpt pretrain`: no config.json"
             )
         codes, stems = read_vocabularies(str(run / transform))
-        return cls(
-            folder,
-            json.loads(config.read_text())["choices"]["preset"],
-            load_backbone(folder, codes),
-            codes,
-            stems,
-            Targets.from_json((run / TARGETS_FILE).read_text()),
-        )
+        with whole(config):
+            preset = json.loads(config.read_text())["choices"]["preset"]
+        with whole(run / TARGETS_FILE):
+            targets = Targets.from_json((run / TARGETS_FILE).read_text())
+        return cls(folder, preset, load_backbone(folder, codes), codes, stems, targets)
 
 
 def read_vocabularies(transform: str) -> tuple[list[str], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from claimpt_tf.errors import ArtifactError, TrainingError
 from claimpt_tf.models.presets import backbone
+from claimpt_tf.training.foreknowledge import WindowScores
 from claimpt_tf.training.pretrain import load_backbone, pretrain
 from claimpt_tf.training.pretrain_run import pretrain_run
 from claimpt_tf.training.targets import Targets
@@ -102,6 +104,24 @@ def test_a_run_goes_on_from_one_with_fewer_codes(
     assert graph.codes == known + codes[:7]
     grown = load_backbone(str(tmp_path / "run"), graph.codes)
     assert grown.codes == FIRST_CODE + len(codes)
+    before, after = (WindowScores.load(str(one)) for one in (whole, tmp_path / "run"))
+    assert before is not None and after is not None
+    assert after.members == before.members + metrics["members"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["backbone.keras", "config.json", "targets.json", "window_head.npz"]
+)
+def test_a_damaged_file_of_a_base_is_named(
+    records: Path, whole: Path, tmp_path: Path, name: str
+) -> None:
+    damaged = tmp_path / "base"
+    shutil.copytree(whole, damaged)
+    (damaged / name).write_bytes((whole / name).read_bytes()[:20])
+    with pytest.raises(ArtifactError, match=rf"{re.escape(name)} is damaged .* again"):
+        base = Base.load(str(damaged))
+        pretrain_run(str(records), str(tmp_path / "run"), CONFIG, base=base)
 
 
 def test_an_empty_split_is_named() -> None:
